@@ -1,0 +1,7 @@
+#include <concur/concur.hpp>
+#include <concur/thread_pool.hpp>
+
+int other() {
+    concur::thread_pool pool(2);
+    return pool.submit([] { return 42; }).get();
+}
