@@ -6,6 +6,7 @@ set -eu
 cd "$1"
 compiler=${2:-}
 limit=60000
+[ -f concur/thread_pool.hpp ] || { echo 'There is no concur/thread_pool.hpp.' && exit 1; }
 
 {
     if [ -n "$compiler" ]; then
