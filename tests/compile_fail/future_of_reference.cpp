@@ -3,6 +3,4 @@
 // expect: future<T&>
 #include <concur/future.hpp>
 
-int main() {
-    concur::future<int&> f;
-}
+int main() { concur::future<int&> f; }

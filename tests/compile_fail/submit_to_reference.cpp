@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The task has a copy of x; a function that changes its argument would change the copy.
-// expect: submit(f, args...): f cannot be called with copies of these arguments; pass std::ref(x) to share x
+// expect: submit(f, args...): f cannot be called with copies of these arguments
+// expect: pass std::ref(x) to share x
 #include <concur/thread_pool.hpp>
 
 int main() {

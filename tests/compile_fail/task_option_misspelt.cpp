@@ -3,6 +3,4 @@
 // expect: timout
 #include <concur/executor.hpp>
 
-int main() {
-    const concur::task_options options{.timout = {}};
-}
+int main() { const concur::task_options options{.timout = {}}; }

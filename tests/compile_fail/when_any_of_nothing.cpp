@@ -3,6 +3,4 @@
 // expect: when_any
 #include <concur/when.hpp>
 
-int main() {
-    auto first = concur::when_any();
-}
+int main() { auto first = concur::when_any(); }

@@ -288,12 +288,12 @@ TEST_CASE_TEMPLATE("as_completed: anything else takes a projection", E, CONCUR_E
         ++count;
     }
     CHECK(count == 5);
-    for ([[maybe_unused]] job& j : as_completed(jobs, [](job& x) -> future<int>& { return x.result; }))
+    for ([[maybe_unused]] job& j :
+         as_completed(jobs, [](job& x) -> future<int>& { return x.result; }))
         FAIL("consumed futures came again");
 }
 
-TEST_CASE_TEMPLATE("as_completed: an rvalue range is moved in, and can grow", E,
-                   CONCUR_EXECUTORS) {
+TEST_CASE_TEMPLATE("as_completed: an rvalue range is moved in, and can grow", E, CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(2);
     std::vector<future<int>> futures;

@@ -40,8 +40,9 @@ double simulate(const run& r) {
 
 /// A sweep: parameters x repetitions, from a generator.
 auto sweep() {
-    return std::views::iota(0, 60) |
-           std::views::transform([](int i) { return run{.parameter = i / 3, .repetition = i % 3}; });
+    return std::views::iota(0, 60) | std::views::transform([](int i) {
+               return run{.parameter = i / 3, .repetition = i % 3};
+           });
 }
 
 std::string exactly(double x) {

@@ -42,8 +42,7 @@ TEST_CASE("future 7: callbacks of a promise run once each, in order, whatever th
         concur::promise<int> promise;
         auto f = promise.get_future();
         journal calls;
-        for (int i = 0; i != 3; ++i)
-            f.add_done_callback([&calls, i] { calls.note(i); });
+        for (int i = 0; i != 3; ++i) f.add_done_callback([&calls, i] { calls.note(i); });
         CHECK(calls.entries().empty());
         if (ending == 0) promise.set_value(1);
         if (ending == 1) promise.set_exception(std::make_exception_ptr(custom_error(1)));
@@ -165,9 +164,8 @@ TEST_CASE("future 8: what a callback of a task throws goes to on_error") {
 
 TEST_CASE("future 8: an on_error that throws itself does not end the program") {
     const watchdog guard;
-    concur::thread_pool pool({.workers = 1, .on_error = [](std::exception_ptr) {
-                                  throw custom_error(9);
-                              }});
+    concur::thread_pool pool(
+        {.workers = 1, .on_error = [](std::exception_ptr) { throw custom_error(9); }});
     auto f = pool.submit([] { return 5; });
     f.add_done_callback([] { throw custom_error(1); });
     pool.post([] { throw custom_error(2); });

@@ -59,9 +59,8 @@ TEST_CASE_TEMPLATE("errors 106: get() throws the same type with the same text", 
                    CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(1);
-    CHECK(text_thrown<std::out_of_range>([&] {
-              ex.submit([] { throw std::out_of_range("too far"); }).get();
-          }) == "too far");
+    CHECK(text_thrown<std::out_of_range>(
+              [&] { ex.submit([] { throw std::out_of_range("too far"); }).get(); }) == "too far");
     CHECK(text_thrown<std::invalid_argument>([&] {
               ex.submit([]() -> int { throw std::invalid_argument("wrong"); }).get();
           }) == "wrong");

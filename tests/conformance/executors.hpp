@@ -39,9 +39,7 @@ TYPE_TO_STRING(conformance::serial);
 TYPE_TO_STRING(conformance::threads);
 
 // Executors whose tasks share the test's memory. A new one joins by a line here.
-#define CONCUR_IN_PROCESS \
-    conformance::serial,  \
-        conformance::threads
+#define CONCUR_IN_PROCESS conformance::serial, conformance::threads
 
 // All of them. An executor with a memory of its own joins by a line here.
 #define CONCUR_EXECUTORS CONCUR_IN_PROCESS

@@ -22,7 +22,7 @@ std::size_t count_of(const std::string& text, const std::string& word) {
     return count;
 }
 
-/// Made before main, when the child is asked for it, and destroyed after main.
+/// Made when a child first asks for it, and destroyed after its main.
 concur::thread_pool& static_pool() {
     static concur::thread_pool pool(2);
     return pool;

@@ -54,13 +54,11 @@ TEST_CASE("fork 86: in the child, the calls of a pool throw broken_executor") {
     const watchdog guard;
     concur::thread_pool pool(2);
     CHECK(pool.submit([] { return 1; }).get() == 1);
-    CHECK(status_of_child([&] {
-              return throws_broken([&] { static_cast<void>(pool.submit([] {})); });
-          }) == 0);
+    CHECK(status_of_child(
+              [&] { return throws_broken([&] { static_cast<void>(pool.submit([] {})); }); }) == 0);
     CHECK(status_of_child([&] { return throws_broken([&] { pool.post([] {}); }); }) == 0);
-    CHECK(status_of_child([&] {
-              return throws_broken([&] { pool.for_each([](int) {}, numbers(3)); });
-          }) == 0);
+    CHECK(status_of_child(
+              [&] { return throws_broken([&] { pool.for_each([](int) {}, numbers(3)); }); }) == 0);
     CHECK(status_of_child([&] {
               return throws_broken([&] {
                   static_cast<void>(pool.map([](int x) { return x; }, numbers(3)).collect());
@@ -115,7 +113,8 @@ TEST_CASE("fork 86: a child may have executors of its own") {
     CHECK(status_of_child([] {
               concur::thread_pool own(2);
               auto f = own.submit([] { return 6; });
-              return f.get() == 6 && own.map([](int x) { return x; }, numbers(9)).collect().size() == 9;
+              return f.get() == 6 &&
+                     own.map([](int x) { return x; }, numbers(9)).collect().size() == 9;
           }) == 0);
 #endif
 }

@@ -312,8 +312,9 @@ TEST_CASE_TEMPLATE("future 11: arguments and captures die with the task, not wit
     auto ex = E::make(1);
     tally captures;
     tally arguments;
-    auto f = ex.submit([held = probe(captures, 1)](const probe& p) { return held.value() + p.value(); },
-                       probe(arguments, 2));
+    auto f =
+        ex.submit([held = probe(captures, 1)](const probe& p) { return held.value() + p.value(); },
+                  probe(arguments, 2));
     f.wait();
     // Before the next task: nothing else is submitted here.
     eventually([&] { return captures.alive == 0 && arguments.alive == 0; });

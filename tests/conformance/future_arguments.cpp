@@ -75,8 +75,7 @@ TEST_CASE_TEMPLATE("future arguments: a failed input fails the task unrun, with 
     CHECK_FALSE(ran);
 }
 
-TEST_CASE_TEMPLATE("future arguments: one failed input of several is enough", E,
-                   CONCUR_EXECUTORS) {
+TEST_CASE_TEMPLATE("future arguments: one failed input of several is enough", E, CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(2);
     auto f = ex.submit(add, ex.submit(one), ex.submit(fail));
@@ -134,8 +133,7 @@ TEST_CASE_TEMPLATE("future arguments: no worker is held while inputs are awaited
     CHECK(ex.stats().pending == 0);
 }
 
-TEST_CASE_TEMPLATE("future arguments: a waiting dependent can be cancelled", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("future arguments: a waiting dependent can be cancelled", E, CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::asynchronous);
     const watchdog guard;
     auto ex = E::make(1);

@@ -165,9 +165,8 @@ TEST_CASE("initializer 99: a pool with a failing initializer ends however it is 
 TEST_CASE("initializer 99: wait_idle() of a broken pool returns or throws, but does not hang") {
     const watchdog guard;
     error_log errors;
-    concur::thread_pool pool({.workers = 1,
-                              .initializer = [] { throw custom_error(1); },
-                              .on_error = std::ref(errors)});
+    concur::thread_pool pool(
+        {.workers = 1, .initializer = [] { throw custom_error(1); }, .on_error = std::ref(errors)});
     CHECK_FALSE(broken_text(pool).empty());
     try {
         pool.wait_idle();

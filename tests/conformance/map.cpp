@@ -56,15 +56,13 @@ TEST_CASE_TEMPLATE("map 22: a negative chunk size or window is refused", E, CONC
     const auto data = numbers(5);
     CHECK_THROWS_AS(static_cast<void>(ex.map({.chunk_size = -1}, square, data)),
                     std::invalid_argument);
-    CHECK_THROWS_AS(static_cast<void>(ex.map({.window = -5}, square, data)),
-                    std::invalid_argument);
+    CHECK_THROWS_AS(static_cast<void>(ex.map({.window = -5}, square, data)), std::invalid_argument);
     CHECK_THROWS_AS(static_cast<void>(ex.map({.retries = -1}, square, data)),
                     std::invalid_argument);
     CHECK_THROWS_AS(ex.for_each({.chunk_size = -1}, square, data), std::invalid_argument);
 }
 
-TEST_CASE_TEMPLATE("map 30: every chunk size and window gives the same list", E,
-                   CONCUR_EXECUTORS) {
+TEST_CASE_TEMPLATE("map 30: every chunk size and window gives the same list", E, CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(2);
     const auto expected = squares(40);
@@ -207,8 +205,7 @@ TEST_CASE_TEMPLATE("map 24: collect() throws the first failure in input order", 
           }) == "custom 1");
 }
 
-TEST_CASE_TEMPLATE("map: outcomes() delivers failures in place, and goes on", E,
-                   CONCUR_EXECUTORS) {
+TEST_CASE_TEMPLATE("map: outcomes() delivers failures in place, and goes on", E, CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(2);
     for (const int chunk : {0, 1, 3, 100}) {
@@ -220,8 +217,8 @@ TEST_CASE_TEMPLATE("map: outcomes() delivers failures in place, and goes on", E,
                 std::is_same_v<std::remove_cvref_t<decltype(outcome)>, concur::outcome<int>>);
             seen.push_back(outcome ? std::to_string(outcome.value()) : outcome.what());
         }
-        CHECK(seen == std::vector<std::string>{"0", "1", "4", "no 3", "16", "25", "36", "49",
-                                               "64", "81", "100", "121", "144", "no 13", "196"});
+        CHECK(seen == std::vector<std::string>{"0", "1", "4", "no 3", "16", "25", "36", "49", "64",
+                                               "81", "100", "121", "144", "no 13", "196"});
     }
 }
 
@@ -230,7 +227,8 @@ TEST_CASE_TEMPLATE("map: outcomes() of a void f are outcome<void>", E, CONCUR_EX
     auto ex = E::make(2);
     int good = 0;
     int bad = 0;
-    auto outcomes = ex.map([](int x) { static_cast<void>(square_but_3(x)); }, numbers(20)).outcomes();
+    auto outcomes =
+        ex.map([](int x) { static_cast<void>(square_but_3(x)); }, numbers(20)).outcomes();
     for (auto&& outcome : outcomes) {
         static_assert(
             std::is_same_v<std::remove_cvref_t<decltype(outcome)>, concur::outcome<void>>);
@@ -278,8 +276,9 @@ TEST_CASE_TEMPLATE("map 32: no result is kept after it was read", E, CONCUR_IN_P
     tally results;
     int most = 0;
     int count = 0;
-    for (auto&& value : ex.map({.window = window}, [&](int x) { return probe(results, x); },
-                               std::views::iota(0, 5000))) {
+    for (auto&& value : ex.map(
+             {.window = window}, [&](int x) { return probe(results, x); },
+             std::views::iota(0, 5000))) {
         if (value.value() == count) ++count;
         most = std::max(most, results.alive.load());
     }
@@ -300,8 +299,7 @@ TEST_CASE_TEMPLATE("map 31: a half read map after shutdown() delivers or throws,
     int delivered = 1;
     bool refused = false;
     try {
-        for (++it; it != result.end(); ++it, ++delivered)
-            REQUIRE(*it == delivered * delivered);
+        for (++it; it != result.end(); ++it, ++delivered) REQUIRE(*it == delivered * delivered);
     } catch (const concur::executor_shut_down&) {
         refused = true;
     }

@@ -54,8 +54,7 @@ TEST_CASE_TEMPLATE("map 30: at most `window` items are in flight or finished but
             int delivered = 0;
             int most = 0;
             const auto f = [&](int x) { return ++started, x; };
-            for (const int x :
-                 ex.map({.chunk_size = chunk, .window = window}, f, numbers(200))) {
+            for (const int x : ex.map({.chunk_size = chunk, .window = window}, f, numbers(200))) {
                 most = std::max(most, started - delivered);
                 REQUIRE(x == delivered);
                 ++delivered;
@@ -80,8 +79,7 @@ TEST_CASE_TEMPLATE("map 29: an endless range needs no option and no end", E, CON
     CHECK(ex.submit([] { return 1; }).get() == 1);
 }
 
-TEST_CASE_TEMPLATE("map 29: an endless map that nobody reads comes to rest", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("map 29: an endless map that nobody reads comes to rest", E, CONCUR_IN_PROCESS) {
     const watchdog guard;
     auto ex = E::make(2);
     std::atomic<int> started = 0;
@@ -100,14 +98,15 @@ TEST_CASE_TEMPLATE("map 26: leaving early waits for what runs and cancels the re
         CAPTURE(chunk);
         crowd inside;
         std::atomic<int> started = 0;
-        for (const int x : ex.map({.chunk_size = chunk, .window = 64},
-                                  [&](int i) {
-                                      inside.enter();
-                                      ++started;
-                                      inside.leave();
-                                      return i;
-                                  },
-                                  std::views::iota(0)))
+        for (const int x : ex.map(
+                 {.chunk_size = chunk, .window = 64},
+                 [&](int i) {
+                     inside.enter();
+                     ++started;
+                     inside.leave();
+                     return i;
+                 },
+                 std::views::iota(0)))
             if (x == 20) break;
         const int after = started;
         CHECK(inside.inside() == 0);
@@ -125,14 +124,14 @@ TEST_CASE_TEMPLATE("map 26: a dropped map asks its running items to stop, and wa
     std::latch both(2);
     std::atomic<int> returned = 0;
     {
-        auto result = ex.map({.chunk_size = 1, .window = 10},
-                             [&](int) {
-                                 both.count_down();
-                                 while (!concur::this_task::stop_requested())
-                                     std::this_thread::yield();
-                                 ++returned;
-                             },
-                             numbers(2));
+        auto result = ex.map(
+            {.chunk_size = 1, .window = 10},
+            [&](int) {
+                both.count_down();
+                while (!concur::this_task::stop_requested()) std::this_thread::yield();
+                ++returned;
+            },
+            numbers(2));
         both.wait();
     }
     CHECK(returned == 2);
@@ -144,8 +143,8 @@ TEST_CASE_TEMPLATE("map 26: an exception of the reader leaves nothing running", 
     auto ex = E::make(2);
     crowd inside;
     try {
-        for (const int x : ex.map([&](int i) { return inside.enter(), inside.leave(), i; },
-                                  std::views::iota(0)))
+        for (const int x :
+             ex.map([&](int i) { return inside.enter(), inside.leave(), i; }, std::views::iota(0)))
             if (x == 5) throw custom_error(5);
         FAIL("the loop ended");
     } catch (const custom_error&) {
@@ -171,22 +170,22 @@ TEST_CASE_TEMPLATE("map 26: a failure cancels what has not started", E, CONCUR_I
     CHECK(started == after);
 }
 
-TEST_CASE_TEMPLATE("map 25: a deadline counts from the call, and what was finished is delivered",
-                   E, CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("map 25: a deadline counts from the call, and what was finished is delivered", E,
+                   CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::parallel);
     const watchdog guard;
     auto ex = E::make(2);
     const auto start = std::chrono::steady_clock::now();
     std::atomic<bool> asked = false;
-    const auto read = drain<int>(ex.map({.chunk_size = 1, .window = 4, .deadline = 1s},
-                                        [&](int i) {
-                                            if (i < 2) return i;
-                                            while (!concur::this_task::stop_requested())
-                                                std::this_thread::yield();
-                                            asked = true;
-                                            return i;
-                                        },
-                                        std::views::iota(0)));
+    const auto read = drain<int>(ex.map(
+        {.chunk_size = 1, .window = 4, .deadline = 1s},
+        [&](int i) {
+            if (i < 2) return i;
+            while (!concur::this_task::stop_requested()) std::this_thread::yield();
+            asked = true;
+            return i;
+        },
+        std::views::iota(0)));
     const auto took = std::chrono::steady_clock::now() - start;
     CHECK(read.values == std::vector{0, 1});
     CHECK(holds<concur::timeout_error>(read.error));
@@ -212,8 +211,7 @@ TEST_CASE_TEMPLATE("map 25: a deadline holds for collect() and for_each, too", E
                     concur::timeout_error);
 }
 
-TEST_CASE_TEMPLATE("map 25: a deadline that is not reached changes nothing", E,
-                   CONCUR_EXECUTORS) {
+TEST_CASE_TEMPLATE("map 25: a deadline that is not reached changes nothing", E, CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(2);
     const auto same = [](int x) { return x; };
@@ -231,13 +229,14 @@ TEST_CASE_TEMPLATE("map 25: a timeout is per item, and hits only the item that e
     for (const int chunk : {0, 1, 5}) {
         CAPTURE(chunk);
         std::vector<int> seen;
-        auto outcomes = ex.map({.chunk_size = chunk, .timeout = 500ms},
-                               [](int i) {
-                                   while (i == 2 && !concur::this_task::stop_requested())
-                                       std::this_thread::yield();
-                                   return i;
-                               },
-                               numbers(6))
+        auto outcomes = ex.map(
+                              {.chunk_size = chunk, .timeout = 500ms},
+                              [](int i) {
+                                  while (i == 2 && !concur::this_task::stop_requested())
+                                      std::this_thread::yield();
+                                  return i;
+                              },
+                              numbers(6))
                             .outcomes();
         for (auto&& outcome : outcomes) {
             if (outcome.has_value())

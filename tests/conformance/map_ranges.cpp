@@ -151,8 +151,9 @@ TEST_CASE_TEMPLATE("map ranges: an rvalue container is moved in and kept alive",
     for (int i = 0; i != 20; ++i) probes.emplace_back(counts, i);
     const int moves = counts.moves;
     {
-        auto result = ex.map({.chunk_size = 2, .window = 4}, [](const probe& p) { return p.value(); },
-                             std::move(probes));
+        auto result = ex.map(
+            {.chunk_size = 2, .window = 4}, [](const probe& p) { return p.value(); },
+            std::move(probes));
         CHECK(counts.alive >= 16);  // the elements that no chunk has reached are in there
         CHECK(drain<int>(result).values == numbers(20));
     }
@@ -166,8 +167,8 @@ TEST_CASE_TEMPLATE("map ranges: an rvalue container is moved in and kept alive",
     CHECK(lengths == std::vector<std::size_t>{3, 5, 1000});
 }
 
-TEST_CASE_TEMPLATE("map ranges: a container that goes out of scope after collect() is done with",
-                   E, CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("map ranges: a container that goes out of scope after collect() is done with", E,
+                   CONCUR_IN_PROCESS) {
     const watchdog guard;
     auto ex = E::make(2);
     std::vector<int> lengths;
@@ -286,8 +287,7 @@ TEST_CASE_TEMPLATE("map ranges: single-pass and random-access ranges zip", E, CO
     single_pass source;
     const std::vector<int> tens{0, 10, 20, 30};
     CHECK(ex.map(std::plus<>(), source, tens).collect() == std::vector{0, 11, 22, 33});
-    CHECK(ex.map(std::plus<>(), tens, std::views::iota(5)).collect() ==
-          std::vector{5, 16, 27, 38});
+    CHECK(ex.map(std::plus<>(), tens, std::views::iota(5)).collect() == std::vector{5, 16, 27, 38});
 }
 
 TEST_CASE_TEMPLATE("map ranges: elements that are proxies arrive as what they stand for", E,

@@ -22,7 +22,8 @@ TEST_CASE_TEMPLATE("map_unordered 33: gives every result once, with its position
     auto ex = E::make(3);
     for (const int chunk : {0, 1, 4, 1000}) {
         CAPTURE(chunk);
-        auto result = ex.map_unordered({.chunk_size = chunk}, [](int x) { return -x; }, numbers(60));
+        auto result =
+            ex.map_unordered({.chunk_size = chunk}, [](int x) { return -x; }, numbers(60));
         using result_type = decltype(result);
         static_assert(std::ranges::input_range<result_type>);
         static_assert(std::is_same_v<std::ranges::range_value_t<result_type>, numbered>);
@@ -43,13 +44,13 @@ TEST_CASE_TEMPLATE("map_unordered 33: a slow item does not hold up the others", 
     gate others_arrived;
     const opens_at_exit at_exit(others_arrived);
     std::vector<std::size_t> order;
-    for (auto&& [position, value] :
-         ex.map_unordered({.chunk_size = 1, .window = 10},
-                          [&](int x) {
-                              if (x == 1) others_arrived.wait();
-                              return x;
-                          },
-                          numbers(10))) {
+    for (auto&& [position, value] : ex.map_unordered(
+             {.chunk_size = 1, .window = 10},
+             [&](int x) {
+                 if (x == 1) others_arrived.wait();
+                 return x;
+             },
+             numbers(10))) {
         CHECK(static_cast<int>(position) == value);
         order.push_back(position);
         if (order.size() == 9) others_arrived.open();
@@ -70,13 +71,14 @@ TEST_CASE_TEMPLATE("map_unordered 33: zips, windows and endless input work as in
 
     std::atomic<int> started = 0;
     {
-        auto result = ex.map_unordered({.window = 4}, [&](int x) { return ++started, x; },
-                                       std::views::iota(0));
+        auto result = ex.map_unordered(
+            {.window = 4}, [&](int x) { return ++started, x; }, std::views::iota(0));
         ex.wait_idle();
         CHECK(started <= 4);
     }
     int count = 0;
-    for ([[maybe_unused]] auto&& entry : ex.map_unordered([](int x) { return x; }, std::views::iota(0)))
+    for ([[maybe_unused]] auto&& entry :
+         ex.map_unordered([](int x) { return x; }, std::views::iota(0)))
         if (++count == 1000) break;
     CHECK(ex.submit([] { return 1; }).get() == 1);
 }

@@ -84,7 +84,8 @@ TEST_CASE_TEMPLATE("nested 116: every way of waiting works inside a task, on one
     }
     SUBCASE("when_all of when_all") {
         CHECK(ex.submit([&] {
-                    auto pair = concur::when_all(concur::when_all(many()), concur::when_all(many()));
+                    auto pair =
+                        concur::when_all(concur::when_all(many()), concur::when_all(many()));
                     return std::get<0>(pair.get()).size();
                 }).get() == 10);
     }
@@ -104,14 +105,16 @@ TEST_CASE_TEMPLATE("nested 116: every way of waiting works inside a task, on one
     }
     SUBCASE("when_all as a future argument") {
         CHECK(ex.submit([&] {
-                    return ex.submit([](const std::vector<int>& v) { return v.size(); },
-                                     concur::when_all(many()))
+                    return ex
+                        .submit([](const std::vector<int>& v) { return v.size(); },
+                                concur::when_all(many()))
                         .get();
                 }).get() == 10);
     }
     SUBCASE("map") {
-        CHECK(ex.submit([&] { return ex.map([](int x) { return -x; }, numbers(20)).collect()[19]; })
-                  .get() == -19);
+        CHECK(ex.submit([&] {
+                    return ex.map([](int x) { return -x; }, numbers(20)).collect()[19];
+                }).get() == -19);
         CHECK(ex.submit([&] {
                     int sum = 0;
                     for (const int x : ex.map({.window = 2}, [](int i) { return i; }, numbers(20)))
@@ -206,8 +209,7 @@ TEST_CASE_TEMPLATE("nested 118: so does one that waits for itself through others
     }
 }
 
-TEST_CASE_TEMPLATE("nested 118: a cycle through a future argument is found", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("nested 118: a cycle through a future argument is found", E, CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::parallel);
     const watchdog guard("a cycle through a dependent");
     auto ex = E::make(2);
@@ -262,9 +264,8 @@ TEST_CASE("nested: pools may wait for each other's tasks in a tree") {
     const watchdog guard;
     concur::thread_pool a(1);
     concur::thread_pool b(1);
-    auto f = a.submit([&] {
-        return b.submit([] { return 1; }).get() + b.submit([] { return 2; }).get();
-    });
+    auto f = a.submit(
+        [&] { return b.submit([] { return 1; }).get() + b.submit([] { return 2; }).get(); });
     CHECK(f.get() == 3);
 }
 
@@ -272,17 +273,19 @@ TEST_CASE("nested: waits inside tasks on every worker at once end") {
     const watchdog guard("all workers waiting inside tasks");
     concur::thread_pool pool(3);
     for (int round = 0; round != 50; ++round) {
-        const auto sums =
-            pool.map({.chunk_size = 1},
-                     [&](int n) {
-                         std::vector<concur::future<int>> futures;
-                         for (int i = 0; i != n; ++i) futures.push_back(pool.submit([i] { return i; }));
-                         int sum = 0;
-                         for (const int x : concur::when_all(std::move(futures)).get()) sum += x;
-                         return sum;
-                     },
-                     numbers(12))
-                .collect();
+        const auto sums = pool.map(
+                                  {.chunk_size = 1},
+                                  [&](int n) {
+                                      std::vector<concur::future<int>> futures;
+                                      for (int i = 0; i != n; ++i)
+                                          futures.push_back(pool.submit([i] { return i; }));
+                                      int sum = 0;
+                                      for (const int x : concur::when_all(std::move(futures)).get())
+                                          sum += x;
+                                      return sum;
+                                  },
+                                  numbers(12))
+                              .collect();
         REQUIRE(sums[11] == 55);
     }
 }

@@ -50,8 +50,7 @@ TEST_CASE("options: a negative count is std::invalid_argument, wherever it is ma
     CHECK_THROWS_AS(concur::count(static_cast<signed char>(-7)), std::invalid_argument);
     CHECK_NOTHROW(concur::count(0));
     CHECK_NOTHROW(concur::count(std::numeric_limits<std::size_t>::max()));
-    CHECK_THROWS_AS(concur::thread_pool({.workers = 1, .max_pending = -1}),
-                    std::invalid_argument);
+    CHECK_THROWS_AS(concur::thread_pool({.workers = 1, .max_pending = -1}), std::invalid_argument);
 }
 
 TEST_CASE("options: partial lists of designated initialisers compile without a warning") {
@@ -74,8 +73,7 @@ TEST_CASE("options: partial lists of designated initialisers compile without a w
 TEST_CASE_TEMPLATE("options: negative retries are refused", E, CONCUR_EXECUTORS) {
     const watchdog guard;
     auto ex = E::make(1);
-    CHECK_THROWS_AS(static_cast<void>(ex.submit({.retries = -1}, same, 1)),
-                    std::invalid_argument);
+    CHECK_THROWS_AS(static_cast<void>(ex.submit({.retries = -1}, same, 1)), std::invalid_argument);
     CHECK_THROWS_AS(ex.post({.retries = -1}, same, 1), std::invalid_argument);
     ex.wait_idle();
     CHECK(ex.stats().submitted == 0);

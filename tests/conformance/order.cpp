@@ -158,12 +158,13 @@ TEST_CASE_TEMPLATE("order 152: priority of map items counts against other tasks"
     {
         blocker hold(ex);
         ex.post([&] { started.note(1); });
-        auto urgent = ex.map({.chunk_size = 1, .priority = 7},
-                             [&](int) {
-                                 started.note(7);
-                                 return 0;
-                             },
-                             numbers(1));
+        auto urgent = ex.map(
+            {.chunk_size = 1, .priority = 7},
+            [&](int) {
+                started.note(7);
+                return 0;
+            },
+            numbers(1));
         hold.release();
         static_cast<void>(drain<int>(urgent));
     }

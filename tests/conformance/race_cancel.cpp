@@ -111,8 +111,7 @@ TEST_CASE_TEMPLATE("submit 17: threads that submit, map and cancel on one execut
     CHECK(wrong == 0);
 }
 
-TEST_CASE_TEMPLATE("cancel 50: request_stop races with the end of the task", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("cancel 50: request_stop races with the end of the task", E, CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::asynchronous);
     const watchdog guard;
     constexpr int rounds = races / 20;
@@ -127,8 +126,7 @@ TEST_CASE_TEMPLATE("cancel 50: request_stop races with the end of the task", E,
     CHECK(wrong == 0);
 }
 
-TEST_CASE_TEMPLATE("cancel: shutdown with cancel_pending races with start", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("cancel: shutdown with cancel_pending races with start", E, CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::asynchronous);
     const watchdog guard;
     for (int round = 0; round != 200; ++round) {

@@ -63,8 +63,7 @@ TEST_CASE_TEMPLATE("wait 48: everything that was done before the return is in do
     CHECK(wrong == 0);
 }
 
-TEST_CASE_TEMPLATE("as_completed 39: leaving early races with completion", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("as_completed 39: leaving early races with completion", E, CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::parallel);
     const watchdog guard;
     auto ex = E::make(2);

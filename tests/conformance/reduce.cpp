@@ -45,8 +45,9 @@ TEST_CASE_TEMPLATE("reduce: adds up, from init on", E, CONCUR_EXECUTORS) {
     for (const int chunk : {0, 1, 6, 1000}) {
         CAPTURE(chunk);
         CHECK(ex.reduce({.chunk_size = chunk}, std::plus<>(), numbers(101), 1000) == 6050);
-        CHECK(ex.map_reduce({.chunk_size = chunk}, [](int x) { return 2 * x; }, std::plus<>(),
-                            numbers(101), 1000) == 11100);
+        CHECK(ex.map_reduce(
+                  {.chunk_size = chunk}, [](int x) { return 2 * x; }, std::plus<>(), numbers(101),
+                  1000) == 11100);
     }
 }
 
@@ -73,8 +74,9 @@ TEST_CASE_TEMPLATE("reduce: operands stay in input order, with init leftmost", E
         CAPTURE(chunk);
         CHECK(ex.reduce({.chunk_size = chunk}, std::plus<>(), letters, std::string("init:")) ==
               expected);
-        const auto joined = ex.map_reduce({.chunk_size = chunk}, [](int x) { return std::to_string(x) + " "; },
-                                          std::plus<>(), numbers(200), std::string());
+        const auto joined = ex.map_reduce(
+            {.chunk_size = chunk}, [](int x) { return std::to_string(x) + " "; }, std::plus<>(),
+            numbers(200), std::string());
         std::string numbers_in_order;
         for (int i = 0; i != 200; ++i) numbers_in_order += std::to_string(i) + " ";
         CHECK(joined == numbers_in_order);
@@ -119,7 +121,8 @@ TEST_CASE_TEMPLATE("reduce: move-only values pass", E, CONCUR_IN_PROCESS) {
     const watchdog guard;
     auto ex = E::make(2);
     for (const int chunk : {0, 1, 10}) {
-        const auto sum = ex.map_reduce({.chunk_size = chunk}, boxed, boxed_sum, numbers(50), boxed(5));
+        const auto sum =
+            ex.map_reduce({.chunk_size = chunk}, boxed, boxed_sum, numbers(50), boxed(5));
         REQUIRE(sum != nullptr);
         CHECK(*sum == 1230);
     }
@@ -150,9 +153,8 @@ TEST_CASE_TEMPLATE("reduce: the first failure in input order is rethrown, of f o
     CHECK(text_thrown<std::runtime_error>([&] {
               static_cast<void>(ex.map_reduce(bad_f, std::plus<>(), numbers(100), 0));
           }) == "f");
-    CHECK(text_thrown<std::runtime_error>([&] {
-              static_cast<void>(ex.reduce(bad_op, numbers(100), 0));
-          }) == "op");
+    CHECK(text_thrown<std::runtime_error>(
+              [&] { static_cast<void>(ex.reduce(bad_op, numbers(100), 0)); }) == "op");
     CHECK(ex.reduce(std::plus<>(), numbers(5), 0) == 10);
 }
 

@@ -50,8 +50,7 @@ TEST_CASE_TEMPLATE("retry 148: the last error counts when no attempt is left", E
     CHECK(ex.stats().submitted == 1);
 }
 
-TEST_CASE_TEMPLATE("retry: passes arguments to every attempt, in map, too", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("retry: passes arguments to every attempt, in map, too", E, CONCUR_IN_PROCESS) {
     const watchdog guard;
     auto ex = E::make(2);
     std::vector<std::atomic<int>> attempts(20);
@@ -66,8 +65,7 @@ TEST_CASE_TEMPLATE("retry: passes arguments to every attempt, in map, too", E,
     }
 }
 
-TEST_CASE_TEMPLATE("retry: the `retries` option does not retry exceptions", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("retry: the `retries` option does not retry exceptions", E, CONCUR_IN_PROCESS) {
     const watchdog guard;
     auto ex = E::make(1);
     std::atomic<int> attempts = 0;

@@ -41,8 +41,7 @@ TEST_CASE_TEMPLATE("seed 153: an item's seed depends on the option and its index
                 CAPTURE(chunk);
                 const concur::map_options options{.chunk_size = chunk, .seed = option};
                 CHECK(ex.map(options, seed_of_item, numbers(40)).collect() == expected);
-                const concur::map_options narrow{
-                    .chunk_size = chunk, .window = 3, .seed = option};
+                const concur::map_options narrow{.chunk_size = chunk, .window = 3, .seed = option};
                 CHECK(drain<std::uint64_t>(ex.map(narrow, seed_of_item, numbers(40))).values ==
                       expected);
                 for (auto&& [position, seed] : ex.map_unordered(options, seed_of_item, numbers(40)))
@@ -67,8 +66,7 @@ TEST_CASE_TEMPLATE("seed: unset, the option is 0 for every kind of map", E, CONC
     CHECK(seeds_on_serial(std::nullopt) == zero);
     CHECK(ex.map(seed_of_item, numbers(40)).collect() == zero);
     std::vector<std::uint64_t> seen(40);
-    ex.for_each({.chunk_size = 3},
-                [](std::uint64_t& to) { to = concur::this_task::seed(); }, seen);
+    ex.for_each({.chunk_size = 3}, [](std::uint64_t& to) { to = concur::this_task::seed(); }, seen);
     CHECK(seen == zero);
 }
 
@@ -105,12 +103,12 @@ TEST_CASE_TEMPLATE("seed: does not depend on the task that submitted it", E, CON
     const watchdog guard;
     auto ex = E::make(1);
     const auto expected = seeds_on_serial(3);
-    auto inside = ex.submit({.seed = 99}, [&] {
-        return ex.map({.seed = 3}, seed_of_item, numbers(40)).collect();
-    });
+    auto inside = ex.submit(
+        {.seed = 99}, [&] { return ex.map({.seed = 3}, seed_of_item, numbers(40)).collect(); });
     CHECK(inside.get() == expected);
     const auto zero = seeds_on_serial(0);
-    auto unset = ex.submit({.seed = 99}, [&] { return ex.map(seed_of_item, numbers(40)).collect(); });
+    auto unset =
+        ex.submit({.seed = 99}, [&] { return ex.map(seed_of_item, numbers(40)).collect(); });
     CHECK(unset.get() == zero);
     auto child = ex.submit({.seed = 99}, [&] { return ex.submit(seed_of_task).get(); });
     CHECK_THROWS_AS(child.get(), std::logic_error);

@@ -173,8 +173,8 @@ TEST_CASE_TEMPLATE("shutdown 61: an executor that was never used goes quietly", 
     eventually([&] { return live_threads() == before; });
 }
 
-TEST_CASE_TEMPLATE("shutdown 62: waiting for the executor inside its own task is would_deadlock",
-                   E, CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("shutdown 62: waiting for the executor inside its own task is would_deadlock", E,
+                   CONCUR_IN_PROCESS) {
     const watchdog guard("shutdown() or wait_idle() inside an own task");
     auto ex = E::make(2);
     auto shut = ex.submit([&] { ex.shutdown(); });

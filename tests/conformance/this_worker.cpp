@@ -93,8 +93,7 @@ TEST_CASE_TEMPLATE("this_worker: items that run at once never share an index", E
     }
 }
 
-TEST_CASE_TEMPLATE("this_worker: at most worker_count() items run at once", E,
-                   CONCUR_IN_PROCESS) {
+TEST_CASE_TEMPLATE("this_worker: at most worker_count() items run at once", E, CONCUR_IN_PROCESS) {
     const watchdog guard;
     for (const std::size_t workers : {1, 2, 4}) {
         auto ex = E::make(workers);
@@ -124,13 +123,14 @@ TEST_CASE("this_worker: several threads in for_each share the workers' places") 
         for (int t = 0; t != 4; ++t)
             threads.emplace_back([&] {
                 for (int round = 0; round != 10; ++round)
-                    pool.for_each({.chunk_size = 5},
-                                  [&](int) {
-                                      inside.enter();
-                                      taken.sit();
-                                      inside.leave();
-                                  },
-                                  numbers(200));
+                    pool.for_each(
+                        {.chunk_size = 5},
+                        [&](int) {
+                            inside.enter();
+                            taken.sit();
+                            inside.leave();
+                        },
+                        numbers(200));
             });
     }
     CHECK(taken.wrong() == 0);

@@ -71,12 +71,10 @@ TEST_CASE("timeout 124: huge limits do not overflow") {
         CHECK(f.done());
     };
     huge_waits([](auto& f) { CHECK(f.get(concur::duration::max()) == 1), f = {}; });
-    huge_waits([](auto& f) {
-        CHECK(f.wait_for(concur::duration::max()) == std::future_status::ready);
-    });
-    huge_waits([](auto& f) {
-        CHECK(f.wait_for(std::chrono::hours::max()) == std::future_status::ready);
-    });
+    huge_waits(
+        [](auto& f) { CHECK(f.wait_for(concur::duration::max()) == std::future_status::ready); });
+    huge_waits(
+        [](auto& f) { CHECK(f.wait_for(std::chrono::hours::max()) == std::future_status::ready); });
     huge_waits([](auto& f) {
         CHECK(f.wait_for(std::chrono::duration<double>(1e300)) == std::future_status::ready);
     });

@@ -109,7 +109,8 @@ bool holds_within(std::chrono::milliseconds limit, Condition condition) {
 
 inline std::size_t live_threads() {
     std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator("/proc/self/task"))
         ++count;
     return count;
 }

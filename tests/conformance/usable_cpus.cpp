@@ -103,8 +103,8 @@ TEST_CASE("usable_cpus 151: is at least 1, and not more than the affinity mask a
     REQUIRE(sched_getaffinity(0, sizeof mine, &mine) == 0);
     if (std::getenv("CONCUR_WORKERS") == nullptr)
         CHECK(concur::usable_cpus() <= static_cast<std::size_t>(CPU_COUNT(&mine)));
-    const auto child = run_in_child("child: reports the usable CPUs of one",
-                                    {{"CONCUR_WORKERS", nullptr}});
+    const auto child =
+        run_in_child("child: reports the usable CPUs of one", {{"CONCUR_WORKERS", nullptr}});
     CAPTURE(child.output);
     CHECK(child.ended_well());
     CHECK(says(child, counted(1)));

@@ -178,8 +178,8 @@ TEST_CASE("wait 47: past the timeout it returns what is done, and does not throw
 TEST_CASE("wait 47: nothing valid ends at once") {
     const watchdog guard;
     std::vector<future<int>> futures;
-    for (const auto when : {return_when::all_completed, return_when::first_completed,
-                            return_when::first_exception}) {
+    for (const auto when :
+         {return_when::all_completed, return_when::first_completed, return_when::first_exception}) {
         futures.clear();
         CHECK(plain(concur::wait(futures, when).done).empty());
         futures.resize(3);

@@ -20,9 +20,10 @@ class watchdog {
 public:
     explicit watchdog(std::string waits_for = "the end of the test",
                       std::chrono::seconds limit = std::chrono::seconds(60))
-        : limit_(limit), waits_for_(std::move(waits_for)), test_(current_test()), thread_([this] {
-              run();
-          }) {}
+        : limit_(limit),
+          waits_for_(std::move(waits_for)),
+          test_(current_test()),
+          thread_([this] { run(); }) {}
     ~watchdog() {
         {
             const std::lock_guard lock(mutex_);

@@ -33,12 +33,12 @@ TEST_CASE("with_executor: the name picks the type, and the result comes back") {
 TEST_CASE("with_executor: options reach the executor") {
     const watchdog guard;
     const auto workers = [](auto& ex) { return ex.worker_count(); };
-    CHECK(concur::with_executor<serial_executor, thread_pool>("threads", {.workers = 3},
-                                                              workers) == 3);
+    CHECK(concur::with_executor<serial_executor, thread_pool>("threads", {.workers = 3}, workers) ==
+          3);
     const concur::executor_options options{.workers = 4};
     CHECK(concur::with_executor<thread_pool>("threads", options, workers) == 4);
-    CHECK(concur::with_executor<serial_executor, thread_pool>("serial", {.workers = 3},
-                                                              workers) == 1);
+    CHECK(concur::with_executor<serial_executor, thread_pool>("serial", {.workers = 3}, workers) ==
+          1);
 }
 
 TEST_CASE("with_executor: an unknown name throws, and says which there are") {
@@ -53,9 +53,8 @@ TEST_CASE("with_executor: an unknown name throws, and says which there are") {
     CHECK(text.find("serial") != std::string::npos);
     CHECK(text.find("threads") != std::string::npos);
     CHECK_FALSE(called);
-    const auto narrow = text_thrown<std::invalid_argument>([&] {
-        concur::with_executor<thread_pool>("serial", {}, [&](auto&) { called = true; });
-    });
+    const auto narrow = text_thrown<std::invalid_argument>(
+        [&] { concur::with_executor<thread_pool>("serial", {}, [&](auto&) { called = true; }); });
     CHECK(narrow.find("threads") != std::string::npos);
     CHECK_FALSE(called);
 }
@@ -63,13 +62,14 @@ TEST_CASE("with_executor: an unknown name throws, and says which there are") {
 TEST_CASE("with_executor: what the callable throws passes through, after its work has ended") {
     const watchdog guard;
     std::atomic<int> ran = 0;
-    CHECK_THROWS_AS((concur::with_executor<serial_executor, thread_pool>(
-                        "threads", {.workers = 2},
-                        [&](auto& ex) {
-                            for (int i = 0; i != 50; ++i) ex.post([&] { ++ran; });
-                            throw custom_error(1);
-                        })),
-                    custom_error);
+    CHECK_THROWS_AS(
+        (concur::with_executor<serial_executor, thread_pool>("threads", {.workers = 2},
+                                                             [&](auto& ex) {
+                                                                 for (int i = 0; i != 50; ++i)
+                                                                     ex.post([&] { ++ran; });
+                                                                 throw custom_error(1);
+                                                             })),
+        custom_error);
     CHECK(ran == 50);
 }
 
@@ -79,8 +79,7 @@ TEST_CASE("with_executor: a callable may return nothing, or something move-only"
     concur::with_executor<serial_executor, thread_pool>("serial", {}, [&](auto&) { ++calls; });
     CHECK(calls == 1);
     const auto box = concur::with_executor<serial_executor, thread_pool>(
-        "threads", {.workers = 1}, [](auto& ex) {
-            return ex.submit([] { return std::make_unique<int>(6); }).get();
-        });
+        "threads", {.workers = 1},
+        [](auto& ex) { return ex.submit([] { return std::make_unique<int>(6); }).get(); });
     CHECK(*box == 6);
 }
