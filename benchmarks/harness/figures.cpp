@@ -51,7 +51,7 @@ std::string describe(bar const& wanted, std::size_t workers) {
     std::string const of =
         wanted.counter.empty() ? name : fmt::format("{} {}", name, wanted.counter);
     if (wanted.how == bar::kind::absolute)
-        return fmt::format("{} ({})", of, wanted.counter.empty() ? wanted.what.unit : "each");
+        return wanted.counter.empty() ? fmt::format("{} ({})", name, wanted.what.unit) : of;
     if (wanted.how == bar::kind::speed_up_per_worker)
         return fmt::format("{} speed-up over serial / {} workers", of, workers);
     bool const several = wanted.rivals.size() > 1;
@@ -60,7 +60,8 @@ std::string describe(bar const& wanted, std::size_t workers) {
 }
 
 verdict judge_one(std::vector<series> const& all, bar const& wanted, std::size_t workers) {
-    verdict result{.text = describe(wanted, workers),
+    verdict result{.workers = workers,
+                   .text = describe(wanted, workers),
                    .limit = wanted.limit,
                    .at_least = wanted.how == bar::kind::speed_up_per_worker};
     series const* own = find(all, wanted.what, "concur");

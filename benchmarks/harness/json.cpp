@@ -89,8 +89,8 @@ std::string context(options const& chosen) {
 
 std::string bar_row(verdict const& v) {
     return fmt::format(
-        R"({{"bar": {}, "direction": "{}", "limit": {}, "measured": {}, "verdict": "{}", "within_spread": {}}})",
-        quoted(v.text), v.at_least ? "at least" : "at most", v.limit,
+        R"({{"bar": {}, "workers": {}, "direction": "{}", "limit": {}, "measured": {}, "verdict": "{}", "within_spread": {}}})",
+        quoted(v.text), v.workers, v.at_least ? "at least" : "at most", v.limit,
         v.measured ? fmt::format("{}", *v.measured) : "null",
         !v.measured ? "not measured"
         : v.met     ? "met"

@@ -5,6 +5,7 @@
 #include "registry.hpp"
 
 #include <fmt/core.h>
+#include <unistd.h>
 #include <algorithm>
 #include <fstream>
 #include <regex>
@@ -48,15 +49,16 @@ sample run_once(entry const& who, std::size_t workers, options const& chosen) {
 /// All rivals of one problem, interleaved. The first round warms up and is not counted.
 void run_problem(std::span<series> rivals, options const& chosen) {
     std::size_t const rounds = chosen.repetitions + 1;
+    bool const watched = isatty(STDERR_FILENO) == 1;
     for (std::size_t round = 0; round < rounds; ++round)
         for (std::size_t turn = 0; turn < rivals.size(); ++turn) {
             series& now = rivals[(round + turn) % rivals.size()];
-            if (!chosen.json)
+            if (watched)
                 fmt::print(stderr, "\r\033[K{} {}/{}", now.who->name(), round, chosen.repetitions);
             sample taken = run_once(*now.who, now.workers, chosen);
             if (round > 0) now.samples.push_back(std::move(taken));
         }
-    if (!chosen.json) fmt::print(stderr, "\r\033[K");
+    if (watched) fmt::print(stderr, "\r\033[K");
 }
 
 /// The chosen entries, those of one problem together, problems in the order in which they were

@@ -69,6 +69,7 @@ struct summary {
 
 /// How one bar came out.
 struct verdict {
+    std::size_t workers = 0;
     std::string text;  // what is required of what
     double limit = 0;
     std::optional<double> measured = {};  // empty: a rival is missing, or filtered out
