@@ -61,21 +61,18 @@ void run_problem(std::span<series> rivals, options const& chosen) {
     if (watched) fmt::print(stderr, "\r\033[K");
 }
 
-/// The chosen entries, those of one problem together, problems in the order in which they were
-/// registered.
+/// The chosen entries, those of one problem together, problems in the order of registration.
 std::vector<entry const*> select(std::string const& filter) {
     std::regex const wanted{filter};
+    std::vector<problem const*> problems;
+    for (auto const& each : registered_entries())
+        if (std::find(problems.begin(), problems.end(), each.what) == problems.end())
+            problems.push_back(each.what);
     std::vector<entry const*> selected;
-    std::vector<problem const*> order;
-    for (auto const& each : registered_entries()) {
-        if (std::find(order.begin(), order.end(), each.what) == order.end())
-            order.push_back(each.what);
-        if (std::regex_search(each.name(), wanted)) selected.push_back(&each);
-    }
-    std::stable_sort(selected.begin(), selected.end(), [&](entry const* a, entry const* b) {
-        return std::find(order.begin(), order.end(), a->what) <
-               std::find(order.begin(), order.end(), b->what);
-    });
+    for (problem const* what : problems)
+        for (auto const& each : registered_entries())
+            if (each.what == what && std::regex_search(each.name(), wanted))
+                selected.push_back(&each);
     return selected;
 }
 
