@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // What a benchmark file needs: say what is solved (problem), by whom (rival), and what is required
 // (bars).
 //

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // concur::thread_pool: submit one child, call the other, get. The waiting worker runs what it waits
 // for.
 #include "problem.hpp"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // OpenMP tasks and taskwait; one child is forked, the other called.
 #include "problem.hpp"
 

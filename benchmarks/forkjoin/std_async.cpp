@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // std::async: every fork is a thread, so fib(12), which forks 232 times.
 #include "problem.hpp"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // oneTBB: task_group; one child is forked, the other called.
 #include "problem.hpp"
 

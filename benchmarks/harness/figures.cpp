@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // From samples to figures, and from figures to verdicts.
 #include "registry.hpp"
 

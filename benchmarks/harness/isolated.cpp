@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // One repetition in a fresh process: memory that earlier rivals freed, and threads that they left,
 // cannot hide anything.
 #include "registry.hpp"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // The report for programs, in Google Benchmark's layout: its compare.py and its plotters read it.
 // "bars" is our addition.
 #include "machine.hpp"

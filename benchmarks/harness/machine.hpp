@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // The machine below the figures: what it is, and whether it is quiet enough to be measured.
 #pragma once
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // The runner: A B C, B C A, C A B, ... in one process, so that a slow minute of the machine hits
 // every rival alike.
 #include "machine.hpp"

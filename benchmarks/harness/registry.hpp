@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // The runner's own view of what the benchmark files registered, and of what the user asked for.
 #pragma once
 

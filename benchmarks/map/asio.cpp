@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // boost::asio::thread_pool: the loop cut into eight tasks by hand.
 #include "chunks.hpp"
 

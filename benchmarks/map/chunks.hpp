@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // Loops cut by hand, for rivals that have tasks and no loops.
 #pragma once
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // concur::thread_pool: for_each, map().collect() and map_reduce, one item per call and nothing
 // tuned.
 #include "problem.hpp"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // OpenMP: parallel for, static chunks; for the uneven primes dynamic ones too.
 #include "problem.hpp"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // Loops: cheap items that must vectorise, memory-bound items, and items of uneven cost.
 #pragma once
 

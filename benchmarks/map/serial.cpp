@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // One thread, plain loops. Not inlined anywhere: a baseline that is compiled twice is two
 // baselines.
 #include "problem.hpp"

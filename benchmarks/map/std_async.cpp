@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // std::async: a thread for each worker's share, eight times as many for the uneven primes.
 #include "chunks.hpp"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // oneTBB: parallel_for and parallel_reduce with the default partitioner.
 #include "problem.hpp"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // boost::asio::thread_pool: post, and post with use_future.
 #include "problem.hpp"
 

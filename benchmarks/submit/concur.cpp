@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // concur::thread_pool: submit, and post.
 #include "problem.hpp"
 

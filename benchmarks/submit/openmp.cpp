@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // OpenMP tasks: no futures, and no queue either (past 64 waiting tasks per thread, libgomp runs a
 // task at once).
 #include "problem.hpp"

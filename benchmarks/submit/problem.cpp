@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 #include "problem.hpp"
 
 #include <unistd.h>
@@ -95,7 +95,7 @@ void measure_idle(bench::run& r) {
     std::this_thread::sleep_for(
         std::chrono::milliseconds{50});  // a short spin after the last task is not idling
     r.measure(1,
-              [&] { std::this_thread::sleep_for(std::chrono::milliseconds{r.size(1000, 100)}); });
+              [&] { std::this_thread::sleep_for(std::chrono::milliseconds{r.size(1000, 500)}); });
     r.counter("cpu_percent", 100 * r.result().cpu / r.result().wall);
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // What one empty task costs, in every respect: time, latency, memory, idle CPU.
 #pragma once
 

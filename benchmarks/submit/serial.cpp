@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // The floor: the caller runs a std::packaged_task at once, so this is what the standard's task and
 // future cost alone.
 #include "problem.hpp"

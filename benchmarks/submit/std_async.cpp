@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // std::async: a thread per task, and so fewer tasks. They are joined in waves: a million threads at
 // once do not exist.
 #include "problem.hpp"

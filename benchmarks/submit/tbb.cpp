@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: BSL-1.0
 // oneTBB: task_group, which has no futures; and arena.enqueue with a std::promise where one result
 // has to come back.
 #include "problem.hpp"
