@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+// Everything. A program that cares for its build time includes what it uses instead.
+#pragma once
+
+#include <concur/as_completed.hpp>
+#include <concur/callable.hpp>
+#include <concur/error.hpp>
+#include <concur/executor.hpp>
+#include <concur/future.hpp>
+#include <concur/outcome.hpp>
+#include <concur/serial_executor.hpp>
+#include <concur/thread_pool.hpp>
+#include <concur/wait.hpp>
+#include <concur/when.hpp>

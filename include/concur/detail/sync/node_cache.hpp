@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: BSL-1.0
+// Memory for task nodes: blocks of 64, 128 or 256 bytes from a list of the calling thread, so that
+// a task costs no malloc (which alone would make a task four times as dear). Blocks that other
+// threads give back return in chains. Any thread, also while its thread-locals are being destroyed.
+// Cost: a few instructions; each 64th block may take the lock of the shared store.
+#pragma once
+
+#include <algorithm>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include <concur/detail/base/config.hpp>
+
+namespace concur::inline v0::detail {
+
+struct free_block {
+    free_block* next;
+    free_block* next_chain;  // meaningful in the first block of a chain
+    std::size_t length;      // likewise
+};
+
+/// The blocks of one size that no thread holds, in chains. It is never destroyed: futures may
+/// outlive static destructors.
+class block_store {
+public:
+    static constexpr std::size_t slab_bytes = 64 * 1024;
+    static constexpr std::size_t keep_bytes = 64u << 20;  // above: give whole slabs back
+
+    explicit block_store(std::size_t block_bytes) : block_bytes_(block_bytes) {}
+
+    std::size_t block_bytes() const noexcept { return block_bytes_; }
+
+    /// A chain, or null. Never waits: after a fork the lock may be held for ever.
+    free_block* take_chain() noexcept {
+        std::unique_lock const lock = try_hold();
+        if (!lock || !chains_) return nullptr;
+        free_block* const chain = chains_;
+        chains_ = chain->next_chain;
+        blocks_ -= chain->length;
+        return chain;
+    }
+
+    /// False: the lock was not to be had; the caller keeps the chain.
+    bool give_chain(free_block* chain, std::size_t length) noexcept {
+        std::unique_lock const lock = try_hold();
+        if (!lock) return false;
+        chain->length = length;
+        chain->next_chain = chains_;
+        chains_ = chain;
+        blocks_ += length;
+        if (blocks_ > trim_above_) trim_locked();
+        return true;
+    }
+
+    char* new_slab() { return static_cast<char*>(::operator new(slab_bytes, slab_alignment)); }
+
+    /// Gives back every slab of which all blocks are here.
+    void trim() noexcept {
+        if (std::unique_lock const lock = try_hold()) trim_locked();
+    }
+
+private:
+    static constexpr std::align_val_t slab_alignment{slab_bytes};
+
+    std::unique_lock<std::mutex> try_hold() noexcept {
+        for (int tries = 0; tries < 100; ++tries) {
+            if (std::unique_lock lock(mutex_, std::try_to_lock); lock) return lock;
+            cpu_relax();
+        }
+        return {};
+    }
+
+    void trim_locked() noexcept try {
+        std::vector<free_block*> all;
+        all.reserve(blocks_);
+        for (auto* chain = chains_; chain; chain = chain->next_chain) {
+            for (auto* block = chain; block; block = block->next) all.push_back(block);
+        }
+        std::sort(all.begin(), all.end());
+        auto const slab_of = [](free_block* block) {
+            return reinterpret_cast<std::uintptr_t>(block) / slab_bytes;
+        };
+        chains_ = nullptr;
+        blocks_ = 0;
+        for (auto first = all.begin(); first != all.end();) {
+            auto last = first;
+            while (last != all.end() && slab_of(*last) == slab_of(*first)) ++last;
+            auto const count = static_cast<std::size_t>(last - first);
+            if (count == slab_bytes / block_bytes_) {
+                ::operator delete(*first, slab_alignment);
+            } else {
+                keep_as_chain(&*first, count);
+            }
+            first = last;
+        }
+        trim_above_ = std::max(keep_bytes / block_bytes_, blocks_ * 2);
+    } catch (std::bad_alloc const&) {
+        trim_above_ = blocks_ * 2;  // no memory for the list: the chains are still whole
+    }
+
+    void keep_as_chain(free_block** blocks, std::size_t count) noexcept {
+        for (std::size_t i = 0; i + 1 < count; ++i) blocks[i]->next = blocks[i + 1];
+        blocks[count - 1]->next = nullptr;
+        blocks[0]->next_chain = chains_;
+        blocks[0]->length = count;
+        chains_ = blocks[0];
+        blocks_ += count;
+    }
+
+    std::size_t const block_bytes_;
+    std::mutex mutex_;
+    free_block* chains_ = nullptr;
+    std::size_t blocks_ = 0;
+    std::size_t trim_above_ = keep_bytes / block_bytes_;
+};
+
+inline constexpr std::size_t block_kinds = 3;
+constexpr std::size_t block_size(std::size_t kind) noexcept { return cache_line << kind; }
+
+inline block_store& store_of(std::size_t kind) {
+    // Leaked on purpose: see block_store.
+    static block_store* const stores[block_kinds] = {
+        new block_store(block_size(0)), new block_store(block_size(1)), new block_store(block_size(2))};
+    return *stores[kind];
+}
+
+/// One thread's blocks of one size: two lists of about 64, so that a thread at the border between
+/// full and empty does not go to the store each time, and the rest of its newest slab.
+struct local_blocks {
+    static constexpr std::size_t chain_length = 64;
+
+    free_block* list;
+    free_block* spare;  // null, or at least a full chain
+    char* fresh;
+    char* fresh_end;
+    std::size_t length;
+    std::size_t spare_length;
+
+    void* take(std::size_t kind) {
+        if (!list) {
+            if (spare) {
+                list = spare;
+                spare = nullptr;
+                length = spare_length;
+            } else if (fresh != fresh_end || !refill(kind)) {
+                return take_fresh(kind);
+            }
+        }
+        free_block* const block = list;
+        list = block->next;
+        --length;
+        return block;
+    }
+
+    void give(void* memory, std::size_t kind) noexcept {
+        if (length >= chain_length) {
+            if (!spare) {
+                spare = list;
+                spare_length = length;
+                list = nullptr;
+                length = 0;
+            } else if (store_of(kind).give_chain(list, length)) {
+                list = nullptr;
+                length = 0;
+            }
+        }
+        auto* const block = ::new (memory) free_block{list, nullptr, 0};
+        list = block;
+        ++length;
+    }
+
+    void give_all_back(std::size_t kind) noexcept {
+        auto& store = store_of(kind);
+        while (fresh != fresh_end) {
+            give(fresh, kind);
+            fresh += block_size(kind);
+        }
+        // Without the lock (a fork's child) the blocks are lost with the process.
+        if (list) static_cast<void>(store.give_chain(list, length));
+        if (spare) static_cast<void>(store.give_chain(spare, spare_length));
+        list = spare = nullptr;
+        length = 0;
+    }
+
+private:
+    bool refill(std::size_t kind) noexcept {
+        list = store_of(kind).take_chain();
+        if (!list) return false;
+        length = list->length;
+        return true;
+    }
+
+    void* take_fresh(std::size_t kind) {
+        if (fresh == fresh_end) {
+            fresh = store_of(kind).new_slab();
+            fresh_end = fresh + block_store::slab_bytes;
+        }
+        void* const block = fresh;
+        fresh += block_size(kind);
+        return block;
+    }
+};
+
+// Trivial and constant-initialised: reading it is one instruction, and it is still there while other
+// thread-locals are destroyed. Its watcher gives the blocks back when the thread ends; blocks that
+// come later stay with the thread and are lost, a handful at most.
+struct thread_blocks {
+    local_blocks of[block_kinds];
+    bool watched;
+};
+CONCUR_API inline constinit thread_local thread_blocks this_thread_blocks{};
+
+struct thread_blocks_watcher {
+    ~thread_blocks_watcher() {
+        for (std::size_t kind = 0; kind < block_kinds; ++kind) {
+            this_thread_blocks.of[kind].give_all_back(kind);
+        }
+    }
+};
+
+inline void watch_thread_blocks() {
+    thread_local thread_blocks_watcher const watcher;
+    static_cast<void>(watcher);
+    this_thread_blocks.watched = true;
+}
+
+/// The kind of block that holds `bytes`; block_kinds when none does.
+constexpr std::size_t block_kind(std::size_t bytes) noexcept {
+    std::size_t kind = 0;
+    while (kind < block_kinds && block_size(kind) < bytes) ++kind;
+    return kind;
+}
+
+/// Memory for an object of this size and alignment. Throws std::bad_alloc.
+template <std::size_t Bytes, std::size_t Alignment>
+void* allocate_node() {
+    constexpr auto kind = block_kind(Bytes);
+    if constexpr (!recycle_nodes || kind == block_kinds || Alignment > cache_line) {
+        return ::operator new(Bytes, std::align_val_t{Alignment});
+    } else {
+        auto& blocks = this_thread_blocks;
+        if (!blocks.watched) [[unlikely]] {
+            watch_thread_blocks();
+        }
+        return blocks.of[kind].take(kind);
+    }
+}
+
+template <std::size_t Bytes, std::size_t Alignment>
+void deallocate_node(void* memory) noexcept {
+    constexpr auto kind = block_kind(Bytes);
+    if constexpr (!recycle_nodes || kind == block_kinds || Alignment > cache_line) {
+        ::operator delete(memory, std::align_val_t{Alignment});
+    } else {
+        auto& blocks = this_thread_blocks;
+        if (!blocks.watched) [[unlikely]] {
+            watch_thread_blocks();
+        }
+        blocks.of[kind].give(memory, kind);
+    }
+}
+
+}  // namespace concur::inline v0::detail
+
+namespace concur::inline v0 {
+
+/// Gives the memory of finished tasks that is kept for the next ones back to the system, as far as
+/// whole slabs of 64 KiB are unused. Without a call, up to 64 MiB per block size are kept.
+///
+/// Threads   any.
+inline void trim_memory() noexcept {
+    for (std::size_t kind = 0; kind < detail::block_kinds; ++kind) detail::store_of(kind).trim();
+}
+
+}  // namespace concur::inline v0

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSL-1.0
+// What an executor brings: how a task gets to a worker, and what its workers do while they wait.
+// Everything else (submit, map, options, futures) is written once, against this.
+#pragma once
+
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include <concur/detail/task/context.hpp>
+#include <concur/detail/task/handler.hpp>
+#include <concur/detail/task/state.hpp>
+#include <concur/error.hpp>
+
+namespace concur::inline v0::detail {
+
+class parker;
+
+/// How a task ended without a worker: cancelled, or failed because an input did.
+enum class unrun : std::uint8_t { cancelled, failed };
+
+/// A member of an executor's list of tasks that wait for inputs, so that shutdown can cancel them.
+struct dependent_link {
+    dependent_link* next = nullptr;
+    dependent_link* previous = nullptr;
+    state* task = nullptr;
+};
+
+/// The last resort for an exception: one line on stderr.
+inline void print_unhandled(std::exception_ptr const& problem) noexcept {
+    try {
+        std::rethrow_exception(problem);
+    } catch (std::exception const& e) {
+        std::fprintf(stderr, "concur: nobody handles this exception: %s\n", e.what());
+    } catch (...) {
+        std::fputs("concur: nobody handles this exception of an unknown type\n", stderr);
+    }
+}
+
+/// A user's on_error, shared so that it may be called while its executor goes.
+class error_sink {
+public:
+    explicit error_sink(handler<std::exception_ptr> handler)
+        : handler_(std::move(handler)) {}
+
+    void operator()(std::exception_ptr const& problem) const noexcept {
+        if (!handler_) return print_unhandled(problem);
+        try {
+            handler_(problem);
+        } catch (...) {
+            print_unhandled(problem);
+            print_unhandled(std::current_exception());
+        }
+    }
+
+private:
+    handler<std::exception_ptr> handler_;
+};
+
+/// The sinks of the executors that exist: a future may outlive its executor, and its callback may
+/// throw afterwards.
+class error_sinks {
+public:
+    static void add(void const* core, std::shared_ptr<error_sink const> sink) {
+        std::lock_guard const lock(table().mutex);
+        table().sinks[core] = std::move(sink);
+    }
+    static void remove(void const* core) noexcept {
+        std::lock_guard const lock(table().mutex);
+        table().sinks.erase(core);
+    }
+    static void report(void const* core, std::exception_ptr const& problem) noexcept {
+        std::shared_ptr<error_sink const> sink;
+        {
+            std::lock_guard const lock(table().mutex);
+            auto const found = table().sinks.find(core);
+            if (found != table().sinks.end()) sink = found->second;
+        }
+        sink ? (*sink)(problem) : print_unhandled(problem);
+    }
+
+private:
+    struct sink_table {
+        std::mutex mutex;
+        std::map<void const*, std::shared_ptr<error_sink const>> sinks;
+    };
+    static sink_table& table() {
+        static auto* const leaked = new sink_table;  // used by static destructors
+        return *leaked;
+    }
+};
+
+/// The part of an executor that its tasks know. It outlives every task that is not done.
+class executor_core {
+public:
+    explicit executor_core(handler<std::exception_ptr> on_error) {
+        error_sinks::add(this, std::make_shared<error_sink const>(std::move(on_error)));
+    }
+    executor_core(executor_core const&) = delete;
+    executor_core& operator=(executor_core const&) = delete;
+
+    /// Announces one job to come. Throws when the executor takes no more. `may_wait`: block while
+    /// max_pending jobs wait.
+    virtual void admit(bool may_wait) = 0;
+    /// Hands over a ready task and the reference of its way to the worker.
+    virtual void enqueue(state& task) noexcept = 0;
+    /// An admitted job was decided without a worker: count its tasks, before anybody is told.
+    virtual void count_unrun(std::size_t tasks, unrun how) noexcept = 0;
+    /// The last thing that is done with the executor on behalf of that job.
+    virtual void retire_unrun() noexcept = 0;
+    /// Keeps the memory of the core: a task that waits for inputs may be decided by others, and its
+    /// executor be gone, when the last input comes.
+    virtual void retain() noexcept = 0;
+    virtual void release() noexcept = 0;
+
+    /// The calling thread is a worker of this executor: run one piece of work that `target` waits
+    /// for. False: there is none at the moment.
+    virtual bool help(state& target) = 0;
+    /// The calling worker is about to sleep until `target` is done; new work may wake `sleeper`.
+    /// `endless`: without a time limit. Throws would_deadlock.
+    virtual void begin_wait(state* target, parker& sleeper, bool endless) = 0;
+    virtual void end_wait(parker& sleeper) noexcept = 0;
+
+    virtual void add_dependent(dependent_link& link) = 0;
+    virtual void remove_dependent(dependent_link& link) noexcept = 0;
+
+protected:
+    ~executor_core() { error_sinks::remove(this); }
+};
+
+/// Gives the exception in flight to the executor's on_error: what post(), callbacks and destructors
+/// throw. The executor may be gone.
+inline void report_current(executor_core const* core) noexcept {
+    error_sinks::report(core, std::current_exception());
+}
+
+/// Cancels a task that has not started. True: it is cancelled now, or was before.
+inline bool cancel_task(state& task) noexcept {
+    if (!task.cancel()) return phase_of(task.look()) == phase_cancelled;
+    executor_core* const core = task.owner;
+    try {
+        task.ops->drop(task);
+    } catch (...) {
+        report_current(core);
+    }
+    if (core) {
+        core->count_unrun(task.ops->tasks, unrun::cancelled);
+        core->retire_unrun();
+    }
+    return true;
+}
+
+}  // namespace concur::inline v0::detail

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSL-1.0
+// How a thread pool comes to its end, or only to rest: wait_idle, shutdown, a broken initializer,
+// and the statistics that the same counters give.
+#pragma once
+
+#include <concur/detail/thread_pool/core.hpp>
+
+namespace concur::inline v0::detail {
+
+inline std::uint64_t thread_pool_core::retired() const noexcept {
+    auto sum = retired_elsewhere_.load();
+    for (auto const& worker : workers_) {
+        sum += worker->counts.retired.load(std::memory_order_acquire);  // [tally] with the worker
+    }
+    return sum;
+}
+
+inline void thread_pool_core::tell_if_idle() noexcept {
+    bool const ending = gate_.load() != open;
+    if ((!ending && idle_waiters_.load() == 0) || !all_retired()) return;
+    {
+        std::lock_guard const lock(mutex_);  // nobody is between looking and sleeping
+        changed_.notify_all();
+    }
+    if (ending) wake_everybody();
+}
+
+inline void thread_pool_core::wake_everybody() noexcept {
+    for (auto& worker : workers_) worker->sleeper.unpark();
+}
+
+inline void thread_pool_core::must_not_be_inside(char const* verb) const {
+    for (auto* place = this_worker_context; place; place = place->outer) {
+        if (place->core == this) {
+            throw would_deadlock(std::string(verb) +
+                                 " inside a task or callback of the same executor would wait for "
+                                 "that very task");
+        }
+    }
+}
+
+inline void thread_pool_core::wait_idle() {
+    if (inert()) return require_open();
+    must_not_be_inside("wait_idle()");
+    idle_waiters_.fetch_add(1);
+    idle_.fence();
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return all_retired(); });
+    }
+    idle_waiters_.fetch_sub(1);
+}
+
+inline void thread_pool_core::shut_down(shutdown_options how) {
+    if (inert()) return;
+    if (how.wait) must_not_be_inside("shutdown()");
+    std::uint32_t expected = open;
+    gate_.compare_exchange_strong(expected, shut);
+    idle_.fence();
+    {
+        std::lock_guard const lock(mutex_);
+        space_.notify_all();
+    }
+    if (how.cancel_pending) cancel_everything();
+    tell_if_idle();
+    if (!how.wait) return;
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return all_retired(); });
+    }
+    join_threads();
+}
+
+inline void thread_pool_core::join_threads() noexcept {
+    std::lock_guard const joining(join_mutex_);
+    wake_everybody();
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+}
+
+inline void thread_pool_core::abandon_threads() noexcept {
+    std::lock_guard const joining(join_mutex_);
+    for (auto& thread : threads_) thread.detach();
+    threads_.clear();
+}
+
+inline std::string thread_pool_core::broken_text() const {
+    std::lock_guard const lock(mutex_);
+    return broken_text_;
+}
+
+inline void thread_pool_core::break_with(std::string text) noexcept {
+    std::fprintf(stderr, "concur: %s\n", text.c_str());
+    {
+        std::lock_guard const lock(mutex_);
+        if (broken_text_.empty()) broken_text_ = std::move(text);
+        gate_.store(broken);
+        space_.notify_all();
+    }
+    fail_everything();
+    tell_if_idle();
+}
+
+/// Gives each task in the queues to `decide`, with the reference of its way.
+template <class Decide>
+void thread_pool_core::drain(Decide&& decide) noexcept {
+    while (!outside_.empty()) {
+        // One at a time: what is decided runs user code, which may get here again.
+        state* task = nullptr;
+        if (outside_.take_batch(1, [&](queue_link& item) { task = &static_cast<state&>(item); })) {
+            decide(*task);
+        } else {
+            yield_thread();
+        }
+    }
+    for (auto& worker : workers_) {
+        while (state* const task = worker->batch.take()) decide(*task);
+        while (!worker->deque.empty()) {
+            if (state* const task = worker->deque.steal()) decide(*task);
+        }
+    }
+    while (state* const task = by_priority_.take(false)) decide(*task);
+}
+
+inline std::vector<state_ref> thread_pool_core::open_dependents() {
+    std::vector<state_ref> found;
+    std::lock_guard const lock(mutex_);
+    for (auto* link = dependents_.next; link != &dependents_; link = link->next) {
+        found.push_back(state_ref::share(*link->task));
+    }
+    return found;
+}
+
+inline void thread_pool_core::cancel_everything() noexcept {
+    drain([](state& task) {
+        cancel_task(task);
+        task.release();
+    });
+    for (auto const& task : open_dependents()) cancel_task(*task);
+}
+
+inline void thread_pool_core::fail_everything() noexcept {
+    auto const problem = std::make_exception_ptr(broken_executor(broken_text()));
+    auto const fail = [&](state& task) {
+        if (!task.claim_unready()) return task.release();
+        fail_claimed(task, problem);
+        retire_unrun();
+    };
+    drain(fail);
+    for (auto& task : open_dependents()) fail(*task.give_up());
+}
+
+inline executor_stats thread_pool_core::stats() const {
+    executor_stats s;
+    s.workers = worker_count();
+    std::uint64_t started = 0, ended = 0;
+    auto const read = [](std::atomic<std::uint64_t> const& counter) {
+        return counter.load(std::memory_order_acquire);  // [tally] with the worker
+    };
+    s.failed = unrun_failed_.load();
+    s.cancelled = unrun_cancelled_.load();
+    auto const unrun = s.failed + s.cancelled;
+    for (auto const& worker : workers_) {
+        auto const& counts = worker->counts;
+        auto const completed = read(counts.completed), failed = read(counts.failed),
+                   cancelled = read(counts.cancelled);
+        s.completed += completed;
+        s.failed += failed;
+        s.cancelled += cancelled;
+        ended += completed + failed + cancelled;
+        started += read(counts.started);
+    }
+    // Read in the order of a task's life backwards, so that no difference is negative.
+    s.submitted = items_.load() - internal_.load() + admitted_.load() - refused_.load();
+    s.running = started > ended ? static_cast<std::size_t>(started - ended) : 0;
+    auto const left = s.submitted - unrun - ended;
+    s.running = std::min<std::size_t>(s.running, static_cast<std::size_t>(left));
+    s.pending = static_cast<std::size_t>(left) - s.running;
+    return s;
+}
+
+}  // namespace concur::inline v0::detail
