@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("equality 154: one program gives the same on every executor",
     concur::serial_executor reference;
     const auto expected = program(reference, {.seed = 2024});
     REQUIRE(expected.size() > 60);
-    for (const std::size_t workers : {1, 2, 4}) {
+    for (const unsigned workers : {1U, 2U, 4U}) {
         auto ex = E::make(workers);
         for (const int chunk : {0, 1, 7, 1000}) {
             CAPTURE(workers);

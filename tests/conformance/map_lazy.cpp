@@ -21,7 +21,8 @@ TEST_CASE_TEMPLATE("map 23: an unread map runs at most `window` items", E, CONCU
         std::atomic<int> started = 0;
         const auto f = [&](int x) { return ++started, x; };
         {
-            auto result = ex.map({.chunk_size = chunk, .window = 4}, f, numbers(100));
+            [[maybe_unused]] auto result =
+                ex.map({.chunk_size = chunk, .window = 4}, f, numbers(100));
             ex.wait_idle();
             CHECK(started <= 4);
             if constexpr (E::asynchronous) CHECK(started > 0);  // it starts at once
@@ -83,7 +84,7 @@ TEST_CASE_TEMPLATE("map 29: an endless map that nobody reads comes to rest", E, 
     const watchdog guard;
     auto ex = E::make(2);
     std::atomic<int> started = 0;
-    auto result = ex.map([&](int i) { return ++started, i; }, std::views::iota(0));
+    [[maybe_unused]] auto result = ex.map([&](int i) { return ++started, i; }, std::views::iota(0));
     ex.wait_idle();
     const int at_rest = started;
     CHECK(at_rest < 1'000'000);
@@ -124,7 +125,7 @@ TEST_CASE_TEMPLATE("map 26: a dropped map asks its running items to stop, and wa
     std::latch both(2);
     std::atomic<int> returned = 0;
     {
-        auto result = ex.map(
+        [[maybe_unused]] auto result = ex.map(
             {.chunk_size = 1, .window = 10},
             [&](int) {
                 both.count_down();

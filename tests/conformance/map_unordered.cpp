@@ -22,7 +22,7 @@ TEST_CASE_TEMPLATE("map_unordered 33: gives every result once, with its position
     auto ex = E::make(3);
     for (const int chunk : {0, 1, 4, 1000}) {
         CAPTURE(chunk);
-        auto result =
+        [[maybe_unused]] auto result =
             ex.map_unordered({.chunk_size = chunk}, [](int x) { return -x; }, numbers(60));
         using result_type = decltype(result);
         static_assert(std::ranges::input_range<result_type>);
@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("map_unordered 33: zips, windows and endless input work as in
 
     std::atomic<int> started = 0;
     {
-        auto result = ex.map_unordered(
+        [[maybe_unused]] auto result = ex.map_unordered(
             {.window = 4}, [&](int x) { return ++started, x; }, std::views::iota(0));
         ex.wait_idle();
         CHECK(started <= 4);

@@ -38,7 +38,7 @@ int fibonacci(concur::executor auto& ex, int n) {
 TEST_CASE_TEMPLATE("nested 116: tasks that wait for their own tasks end, at depth 50", E,
                    CONCUR_IN_PROCESS) {
     const watchdog guard("nested tasks on one worker");
-    for (const std::size_t workers : {1, 2}) {
+    for (const unsigned workers : {1U, 2U}) {
         auto ex = E::make(workers);
         CHECK(ex.submit([&] { return depth_below(ex, 50); }).get() == 50);
         CHECK(fibonacci(ex, 15) == 610);
@@ -177,7 +177,7 @@ TEST_CASE_TEMPLATE("nested 118: a task that waits for itself gets would_deadlock
                    CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::asynchronous);
     const watchdog guard("a task that waits for itself");
-    for (const std::size_t workers : {1, 3}) {
+    for (const unsigned workers : {1U, 3U}) {
         auto ex = E::make(workers);
         gate door;
         concur::shared_future<int> own;
@@ -195,7 +195,7 @@ TEST_CASE_TEMPLATE("nested 118: so does one that waits for itself through others
                    CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::parallel);
     const watchdog guard("a cycle of tasks");
-    for (const std::size_t workers : {1, 2, 4}) {
+    for (const unsigned workers : {1U, 2U, 4U}) {
         auto ex = E::make(workers);
         gate door;
         concur::shared_future<int> a;
@@ -224,7 +224,7 @@ TEST_CASE_TEMPLATE("nested 118: a cycle through a future argument is found", E, 
 
 TEST_CASE("nested: a worker that waits runs no unrelated work, so a mutex may be held") {
     const watchdog guard("a task that waits with a mutex held");
-    for (const std::size_t workers : {1, 2}) {
+    for (const unsigned workers : {1U, 2U}) {
         concur::thread_pool pool(workers);
         std::mutex mutex;
         std::vector<concur::future<int>> futures;

@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("reduce: the bits are equal on every executor, worker count a
         concur::serial_executor reference;
         const double sum = reference.reduce(std::plus<>(), data, 0.1);
         const double cubes = reference.map_reduce(cube, std::plus<>(), data, 0.1);
-        for (const std::size_t workers : {1, 2, 5}) {
+        for (const unsigned workers : {1U, 2U, 5U}) {
             auto ex = E::make(workers);
             for (const int chunk : {0, 1, 3, 64, 10'000}) {
                 CAPTURE(n);

@@ -34,7 +34,7 @@ TEST_CASE_TEMPLATE("seed 153: an item's seed depends on the option and its index
     const watchdog guard;
     for (const std::uint64_t option : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}}) {
         const auto expected = seeds_on_serial(option);
-        for (const std::size_t workers : {1, 2, 5}) {
+        for (const unsigned workers : {1U, 2U, 5U}) {
             auto ex = E::make(workers);
             for (const int chunk : {0, 1, 3, 100}) {
                 CAPTURE(workers);

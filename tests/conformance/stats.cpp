@@ -23,7 +23,7 @@ bool adds_up(const concur::executor_stats& s) {
 
 TEST_CASE_TEMPLATE("stats 155: exact when idle, with failures", E, CONCUR_EXECUTORS) {
     const watchdog guard;
-    for (const std::size_t workers : {1, 3}) {
+    for (const unsigned workers : {1U, 3U}) {
         auto ex = E::make(workers);
         const auto fresh = ex.stats();
         CHECK(fresh.submitted == 0);

@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("this_worker: every worker has an index of its own", E, CONCU
 TEST_CASE_TEMPLATE("this_worker: items that run at once never share an index", E,
                    CONCUR_IN_PROCESS) {
     const watchdog guard;
-    for (const std::size_t workers : {1, 3}) {
+    for (const unsigned workers : {1U, 3U}) {
         auto ex = E::make(workers);
         seats taken(ex.worker_count());
         const auto data = numbers(500);
@@ -95,7 +95,7 @@ TEST_CASE_TEMPLATE("this_worker: items that run at once never share an index", E
 
 TEST_CASE_TEMPLATE("this_worker: at most worker_count() items run at once", E, CONCUR_IN_PROCESS) {
     const watchdog guard;
-    for (const std::size_t workers : {1, 2, 4}) {
+    for (const unsigned workers : {1U, 2U, 4U}) {
         auto ex = E::make(workers);
         crowd inside;
         const auto item = [&](int x) {

@@ -68,9 +68,8 @@ TEST_CASE("timeout 124: huge limits do not overflow") {
         auto f = promise.get_future();
         std::jthread setter([&] { promise.set_value(1); });
         wait(f);
-        CHECK(f.done());
     };
-    huge_waits([](auto& f) { CHECK(f.get(concur::duration::max()) == 1), f = {}; });
+    huge_waits([](auto& f) { CHECK(f.get(concur::duration::max()) == 1); });
     huge_waits(
         [](auto& f) { CHECK(f.wait_for(concur::duration::max()) == std::future_status::ready); });
     huge_waits(
