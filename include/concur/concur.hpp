@@ -7,8 +7,10 @@
 #include <concur/error.hpp>
 #include <concur/executor.hpp>
 #include <concur/future.hpp>
+#include <concur/map.hpp>
 #include <concur/outcome.hpp>
 #include <concur/serial_executor.hpp>
 #include <concur/thread_pool.hpp>
 #include <concur/wait.hpp>
 #include <concur/when.hpp>
+#include <concur/with_executor.hpp>

@@ -32,13 +32,13 @@ public:
         if (inert()) throw broken_executor("this executor was made before a fork()");
         if (shut_.load()) throw executor_shut_down();
     }
-    void admit_internal() { admit(false); }
+    void admit_internal(bool) override { admit(false); }
+    void require_open() override { admit(false); }
 
     void enqueue(state& task) noexcept override {
         std::lock_guard const turn(place_);
         worker_context place{this, 0, &counts_, this_worker_context};
         scoped_context const scope(this_worker_context, place);
-        tally::add(submitted_, task.ops->tasks);
         if (!task.claim(0)) return task.release();
         tally::add(counts_.started, task.ops->tasks);
         task.ops->run(task);
@@ -46,7 +46,6 @@ public:
 
     void count_unrun(std::size_t tasks, unrun how) noexcept override {
         std::lock_guard const turn(place_);
-        tally::add(submitted_, tasks);
         tally::add(counts_.started, tasks);
         tally::add(how == unrun::failed ? counts_.failed : counts_.cancelled, tasks);
     }
@@ -60,13 +59,16 @@ public:
     void add_dependent(dependent_link&) override {}
     void remove_dependent(dependent_link&) noexcept override {}
 
-    void count_items(std::size_t n) noexcept {
-        std::lock_guard const turn(place_);
-        tally::add(submitted_, n);
+    void count_items(std::size_t) noexcept override {}
+    void count_unrun_items(std::size_t n) noexcept override { unrun_items_.fetch_add(n); }
+    std::size_t workers() const noexcept override { return 1; }
+    std::size_t chunks_in_flight() const noexcept override { return 1; }
+    bool lend_place(worker_context& place) noexcept override {
+        place_.lock();
+        place = {this, 0, &counts_, nullptr};
+        return true;
     }
-    void count_unrun_items(std::size_t n) noexcept { unrun_items_.fetch_add(n); }
-    std::size_t worker_count() const noexcept { return 1; }
-    std::size_t chunks_in_flight() const noexcept { return 1; }
+    void return_place(worker_context&) noexcept override { place_.unlock(); }
 
     executor_stats stats() const noexcept {
         auto const read = [](std::atomic<std::uint64_t> const& counter) {
@@ -96,22 +98,15 @@ public:
     }
     bool inert() const noexcept { return forked_since(generation_); }
 
-    std::recursive_mutex& place() noexcept { return place_; }
-    tally& counts() noexcept { return counts_; }
-
 private:
     void must_not_be_inside(char const* verb) const {
-        for (auto* place = this_worker_context; place; place = place->outer) {
-            if (place->core == this) {
-                throw would_deadlock(std::string(verb) + " inside a task of the same executor "
-                                                         "would wait for that very task");
-            }
-        }
+        if (!inside_of(*this)) return;
+        throw would_deadlock(std::string(verb) +
+                             " inside a task of the same executor would wait for that very task");
     }
 
     std::recursive_mutex place_;
     tally counts_;
-    std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> unrun_items_{0};
     std::atomic<bool> shut_{false};
     std::uint32_t const generation_ = fork_generation();

@@ -42,7 +42,7 @@ public:
     /// for itself; then the threads finish the rest and go by themselves.
     ~thread_pool();
 
-    std::size_t worker_count() const { return core_->worker_count(); }
+    std::size_t worker_count() const { return core_->workers(); }
     executor_stats stats() const { return core_->stats(); }
 
     /// Blocks until nothing is pending or running; the pool stays usable.
@@ -89,7 +89,7 @@ inline thread_pool::thread_pool(thread_pool_options options)
 
 inline thread_pool::~thread_pool() {
     if (core_->inert()) return;  // a child of fork(): threads and locks are not there
-    if (core_->place_of_this_thread()) {
+    if (detail::inside_of(*core_)) {
         core_->shut_down({.wait = false, .cancel_pending = false});
         core_->abandon_threads();
     } else {

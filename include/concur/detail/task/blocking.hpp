@@ -108,6 +108,19 @@ inline bool wait_done(state& s, time_point deadline = time_point::max()) {
                        deadline);
 }
 
+/// Waits for a state that may refer to the caller's locals: whatever happens, it is done afterwards.
+inline void wait_ended(state& s) noexcept {
+    // A limit, if a far one: nothing is said of deadlocks, for nobody could act on it.
+    constexpr auto far = time_point::max() - duration(1);
+    while (!s.done()) {
+        try {
+            wait_done(s, far);
+        } catch (...) {
+            report_current(s.owner);
+        }
+    }
+}
+
 /// done() for callers that poll. A task that polls for a task of its own full executor would poll
 /// for ever; so after many looks in vain its thread does the work itself.
 inline bool poll_done(state& s) noexcept {

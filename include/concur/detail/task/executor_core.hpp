@@ -123,11 +123,67 @@ public:
     virtual void begin_wait(state* target, parker& sleeper, bool endless) = 0;
     virtual void end_wait(parker& sleeper) noexcept = 0;
 
+    /// For jobs that are no tasks: the parts of a map or loop. Like admit().
+    virtual void admit_internal(bool may_wait) = 0;
+    /// Throws what admit() would throw.
+    virtual void require_open() = 0;
+    /// The items of a map or loop, for the statistics: all that are to come, and those that never
+    /// will.
+    virtual void count_items(std::size_t n) noexcept = 0;
+    virtual void count_unrun_items(std::size_t n) noexcept = 0;
+    virtual std::size_t workers() const noexcept = 0;
+    /// Chunks that a lazy map keeps under way when no window is given.
+    virtual std::size_t chunks_in_flight() const noexcept = 0;
+    /// A free place among the workers for the calling thread, which is none of them. False: no.
+    virtual bool lend_place(worker_context& place) noexcept = 0;
+    virtual void return_place(worker_context& place) noexcept = 0;
+
     virtual void add_dependent(dependent_link& link) = 0;
     virtual void remove_dependent(dependent_link& link) noexcept = 0;
 
 protected:
     ~executor_core() { error_sinks::remove(this); }
+};
+
+/// True inside a task or callback that runs on a worker of this executor.
+inline bool inside_of(executor_core const& core) noexcept {
+    for (auto* place = this_worker_context; place; place = place->outer) {
+        if (place->core == &core) return true;
+    }
+    return false;
+}
+
+/// The calling thread as a participant in a loop: as the worker that it is, or in the place of one
+/// that has nothing to do. It counts as a job, so that the executor does not end meanwhile.
+class caller_place {
+public:
+    /// Throws what admit() throws.
+    explicit caller_place(executor_core& core) : core_(core) {
+        core.admit_internal(false);
+        inside_ = inside_of(core);
+        if (inside_) return;
+        lent_ = core.lend_place(context_);
+        if (!lent_) return;
+        context_.outer = this_worker_context;
+        this_worker_context = &context_;
+    }
+    caller_place(caller_place const&) = delete;
+    caller_place& operator=(caller_place const&) = delete;
+    ~caller_place() {
+        if (lent_) {
+            this_worker_context = context_.outer;
+            core_.return_place(context_);
+        }
+        core_.retire_unrun();
+    }
+
+    bool held() const noexcept { return inside_ || lent_; }
+
+private:
+    executor_core& core_;
+    worker_context context_{};
+    bool inside_ = false;
+    bool lent_ = false;
 };
 
 /// Gives the exception in flight to the executor's on_error: what post(), callbacks and destructors

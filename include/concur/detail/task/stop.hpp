@@ -83,6 +83,23 @@ private:
     }
 };
 
+/// Calls `visit` with every state through which the task may be asked to stop.
+template <class Visit>
+void each_stop_point(task_context const& context, Visit&& visit) {
+    for (auto const* place = &context; place; place = place->outer) {
+        visit(*place->task);
+        if (!place->linked) return;
+    }
+}
+
+/// The task, or item, is over: what comes next gets a stop_source of its own.
+inline void forget_source(task_context& context) noexcept {
+    each_stop_point(context,
+                    [&](state& task) { stop_registry::leave(task, *context.source); });
+    delete context.source;
+    context.source = nullptr;
+}
+
 /// The calling thread runs a task, or an item of one, for the length of this scope.
 class task_scope {
 public:
@@ -95,26 +112,10 @@ public:
     task_scope& operator=(task_scope const&) = delete;
     ~task_scope() {
         this_task_context = context_.outer;
-        if (context_.source) forget_source();
+        if (context_.source) forget_source(context_);
     }
 
     task_context& context() noexcept { return context_; }
-
-    /// The next item starts without the stop_source of the last one.
-    void forget_source() noexcept {
-        each_task(context_, [this](state& task) { stop_registry::leave(task, *context_.source); });
-        delete context_.source;
-        context_.source = nullptr;
-    }
-
-    /// Calls `visit` with every state through which the task may be asked to stop.
-    template <class Visit>
-    static void each_task(task_context const& context, Visit&& visit) {
-        for (auto const* place = &context; place; place = place->outer) {
-            visit(*place->task);
-            if (!place->linked) return;
-        }
-    }
 
 private:
     task_context context_;
@@ -126,7 +127,7 @@ inline std::stop_token current_stop_token() {
     if (!context->source) {
         // From here on the scope leaves the registry, also when entering it fails half-way.
         context->source = new std::stop_source;
-        task_scope::each_task(
+        each_stop_point(
             *context, [&](state& task) { stop_registry::enter(task, *context->source); });
     }
     return context->source->get_token();
@@ -136,8 +137,8 @@ inline bool current_stop_requested() noexcept {
     task_context const* const context = this_task_context;
     if (!context) return false;
     bool asked = context->source && context->source->stop_requested();
-    task_scope::each_task(*context,
-                          [&](state& task) { asked = asked || (task.look() & stop_asked); });
+    each_stop_point(*context,
+                    [&](state& task) { asked = asked || (task.look() & stop_asked); });
     return asked;
 }
 

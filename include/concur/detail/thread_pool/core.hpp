@@ -54,16 +54,9 @@ public:
 
     // ---- the submitters' side
     void admit(bool may_wait) override;
-    void admit_internal() {
-        internal_.fetch_add(1);
-        try {
-            admit(false);
-        } catch (...) {
-            internal_.fetch_sub(1);
-            throw;
-        }
-    }
+    void admit_internal(bool may_wait) override;
     void enqueue(state& task) noexcept override;
+    void require_open() override;
 
     // ---- tasks that no worker runs
     void count_unrun(std::size_t tasks, unrun how) noexcept override {
@@ -78,21 +71,18 @@ public:
     void begin_wait(state* target, parker& sleeper, bool endless) override;
     void end_wait(parker& sleeper) noexcept override;
 
-    // ---- callers that take part in a loop
-    pool_worker* borrow_place() noexcept {
-        return options_.initializer || gate_.load() != open ? nullptr : idle_.lend();
-    }
-    void return_place(pool_worker& worker) noexcept;
-    pool_worker* place_of_this_thread() noexcept;
-
-    /// Announces the items of a map or loop, for the statistics.
-    void count_items(std::size_t n) noexcept { items_.fetch_add(n); }
-    void count_unrun_items(std::size_t n) noexcept { unrun_cancelled_.fetch_add(n); }
-
-    std::size_t worker_count() const noexcept {
+    // ---- loops and maps
+    void count_items(std::size_t n) noexcept override { items_.fetch_add(n); }
+    void count_unrun_items(std::size_t n) noexcept override { unrun_cancelled_.fetch_add(n); }
+    std::size_t workers() const noexcept override {
         return gate_.load() == broken ? 0 : options_.workers;
     }
-    std::size_t chunks_in_flight() const noexcept { return options_.workers * 2 + 2; }
+    std::size_t chunks_in_flight() const noexcept override { return options_.workers * 2 + 2; }
+    /// Never with an initializer, which only that worker's own thread has run.
+    bool lend_place(worker_context& place) noexcept override;
+    void return_place(worker_context& place) noexcept override;
+
+    // ---- the pool's own members
     executor_stats stats() const;
     void wait_idle();
     void shut_down(shutdown_options how);
@@ -133,7 +123,7 @@ private:
     }
     bool waits_for_itself(pool_worker& worker, state& target, input_walk& walk);
 
-    void require_open();
+    pool_worker* place_of_this_thread() noexcept;
     void wait_for_space();
     void left_pending() noexcept;
     void must_not_be_inside(char const* verb) const;
@@ -249,6 +239,16 @@ inline void thread_pool_core::admit(bool may_wait) {
         refused_.fetch_add(1);
         retire_unrun();
         require_open();
+    }
+}
+
+inline void thread_pool_core::admit_internal(bool may_wait) {
+    internal_.fetch_add(1);
+    try {
+        admit(may_wait);
+    } catch (...) {
+        internal_.fetch_sub(1);
+        throw;
     }
 }
 
@@ -475,6 +475,18 @@ inline bool thread_pool_core::sleep(pool_worker& worker) noexcept {
     } while (idle_.asleep(worker) && !over());
     static_cast<void>(idle_.get_up(worker));
     return true;
+}
+
+inline bool thread_pool_core::lend_place(worker_context& place) noexcept {
+    pool_worker* const worker = options_.initializer ? nullptr : idle_.lend();
+    if (worker) place = {this, worker->index, &worker->counts, nullptr};
+    return worker != nullptr;
+}
+
+inline void thread_pool_core::return_place(worker_context& place) noexcept {
+    idle_.take_back(*workers_[place.index]);
+    // Tasks that the loop submitted may lie in this worker's deque, and its thread sleeps.
+    if (any_work()) idle_.work_for_workers();
 }
 
 // ---- implementation: waiting inside tasks

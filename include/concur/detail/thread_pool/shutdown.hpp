@@ -30,12 +30,10 @@ inline void thread_pool_core::wake_everybody() noexcept {
 }
 
 inline void thread_pool_core::must_not_be_inside(char const* verb) const {
-    for (auto* place = this_worker_context; place; place = place->outer) {
-        if (place->core == this) {
-            throw would_deadlock(std::string(verb) +
-                                 " inside a task or callback of the same executor would wait for "
-                                 "that very task");
-        }
+    if (inside_of(*this)) {
+        throw would_deadlock(std::string(verb) +
+                             " inside a task or callback of the same executor would wait for that "
+                             "very task");
     }
 }
 
@@ -152,7 +150,7 @@ inline void thread_pool_core::fail_everything() noexcept {
 
 inline executor_stats thread_pool_core::stats() const {
     executor_stats s;
-    s.workers = worker_count();
+    s.workers = workers();
     std::uint64_t started = 0, ended = 0;
     auto const read = [](std::atomic<std::uint64_t> const& counter) {
         return counter.load(std::memory_order_acquire);  // [tally] with the worker

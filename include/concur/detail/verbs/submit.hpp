@@ -120,9 +120,10 @@ void require_target(F const& f) {
     }
 }
 
-inline void require_valid(task_options const& options) {
+template <class Options>
+void require_valid(Options const& options) {
     if (options.retries < 0) {
-        throw std::invalid_argument("task_options: retries is " + std::to_string(options.retries) +
+        throw std::invalid_argument("the option retries is " + std::to_string(options.retries) +
                                     "; it must be 0 or more");
     }
 }

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSL-1.0
+// Where the items of a map come from: ranges that may be read at any position by any worker, or
+// ranges that only the thread which iterates reads, one item after the other.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>  // the smallest standard header that brings the range concepts
+#include <stop_token>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <concur/callable.hpp>
+#include <concur/detail/task/stop.hpp>
+
+namespace concur::inline v0::detail {
+
+/// f as it is called for an item: const, because several workers share it.
+template <class F, class... Items>
+concept item_function = std::is_invocable_v<F const&, Items...> ||
+                        std::is_invocable_v<F const&, std::stop_token, Items...>;
+
+template <class F, class... Items>
+decltype(auto) call_item(F const& f, Items&&... items) {
+    if constexpr (std::is_invocable_v<F const&, Items...>) {
+        return call(f, std::forward<Items>(items)...);
+    } else {
+        return call(f, current_stop_token(), std::forward<Items>(items)...);
+    }
+}
+
+/// A range for the length of a map: a container that the user keeps is referred to, a view or an
+/// rvalue container is moved in.
+template <class Range>
+class kept_input {
+    using range_type = std::remove_reference_t<Range>;
+    static constexpr bool by_reference =
+        std::is_lvalue_reference_v<Range> && !std::ranges::enable_view<std::remove_cv_t<range_type>>;
+
+public:
+    explicit kept_input(Range&& range) : range_(hold(range)) {}
+
+    auto& get() noexcept {
+        if constexpr (by_reference) {
+            return *range_;
+        } else {
+            return range_;
+        }
+    }
+    using type = std::conditional_t<by_reference, range_type, std::remove_cv_t<range_type>>;
+    using reference = std::ranges::range_reference_t<type>;
+    using value_type = std::ranges::range_value_t<type>;
+
+private:
+    static auto hold(range_type& range) {
+        if constexpr (by_reference) {
+            return &range;
+        } else if constexpr (std::is_lvalue_reference_v<Range>) {
+            return std::remove_cv_t<range_type>(range);
+        } else {
+            return std::remove_cv_t<range_type>(std::move(range));
+        }
+    }
+    std::conditional_t<by_reference, range_type*, std::remove_cv_t<range_type>> range_;
+};
+
+template <class Range>
+concept position_range =
+    std::ranges::random_access_range<typename kept_input<Range>::type> &&
+    std::sized_sentinel_for<std::ranges::sentinel_t<typename kept_input<Range>::type>,
+                            std::ranges::iterator_t<typename kept_input<Range>::type>>;
+
+/// Random access: any worker reads any position.
+template <class... Ranges>
+class indexed_source {
+public:
+    static constexpr bool indexed = true;
+
+    template <class F>
+    static constexpr bool accepts = item_function<F, typename kept_input<Ranges>::reference...>;
+    template <class F>
+    using result = decltype(call_item(std::declval<F const&>(),
+                                      std::declval<typename kept_input<Ranges>::reference>()...));
+
+    explicit indexed_source(Ranges&&... ranges)
+        : ranges_(std::forward<Ranges>(ranges)...) {
+        std::apply(
+            [this](auto&... range) {
+                ((size_ = std::min(size_, length(range.get()))), ...);
+                begins_ = begins(std::ranges::begin(range.get())...);
+            },
+            ranges_);
+    }
+    indexed_source(indexed_source const&) = delete;
+    indexed_source& operator=(indexed_source const&) = delete;
+
+    std::size_t size() const noexcept { return size_; }
+
+    /// Calls f for the item at this position.
+    template <class F>
+    decltype(auto) call_at(F const& f, std::size_t position) const {
+        return std::apply(
+            [&](auto const&... begin) -> decltype(auto) {
+                return call_item(
+                    f, begin[static_cast<std::iter_difference_t<
+                           std::remove_cvref_t<decltype(begin)>>>(position)]...);
+            },
+            begins_);
+    }
+
+private:
+    using begins = std::tuple<std::ranges::iterator_t<typename kept_input<Ranges>::type>...>;
+
+    template <class Range>
+    static std::size_t length(Range& range) {
+        auto const n = std::ranges::end(range) - std::ranges::begin(range);
+        return n > 0 ? static_cast<std::size_t>(n) : 0;
+    }
+
+    std::tuple<kept_input<Ranges>...> ranges_;
+    begins begins_;
+    std::size_t size_ = std::numeric_limits<std::size_t>::max();
+};
+
+/// An item that was read ahead of its call: by value, or as a pointer into a container that is kept
+/// and may be walked several times.
+template <class Range>
+struct item_cell {
+    using kept = kept_input<Range>;
+    using value_type = typename kept::value_type;
+    using argument = value_type&&;
+    explicit item_cell(typename kept::reference item)
+        : value(std::forward<typename kept::reference>(item)) {}
+    argument get() noexcept { return std::move(value); }
+    value_type value;
+};
+template <class Range>
+struct reference_cell {
+    using kept = kept_input<Range>;
+    using argument = typename kept::reference;
+    explicit reference_cell(argument item) : pointer(std::addressof(item)) {}
+    argument get() noexcept { return *pointer; }
+    std::remove_reference_t<argument>* pointer;
+};
+
+template <class Range>
+concept stable_range = std::ranges::forward_range<typename kept_input<Range>::type> &&
+                       std::is_lvalue_reference_v<typename kept_input<Range>::reference>;
+
+template <class F, class... Ranges>
+concept takes_references =
+    (stable_range<Ranges> && ...) && item_function<F, typename kept_input<Ranges>::reference...>;
+
+/// One item after the other, read by one thread.
+template <template <class> class Cell, class... Ranges>
+class streamed_source {
+public:
+    static constexpr bool indexed = false;
+    using item = std::tuple<Cell<Ranges>...>;
+
+    template <class F>
+    static constexpr bool accepts = item_function<F, typename Cell<Ranges>::argument...>;
+    template <class F>
+    using result = decltype(call_item(std::declval<F const&>(),
+                                      std::declval<typename Cell<Ranges>::argument>()...));
+
+    explicit streamed_source(Ranges&&... ranges) : ranges_(std::forward<Ranges>(ranges)...) {}
+    streamed_source(streamed_source const&) = delete;
+    streamed_source& operator=(streamed_source const&) = delete;
+
+    /// Reads one item to `take`; false at the end. Throws what the ranges throw.
+    template <class Take>
+    bool read(Take&& take) {
+        return read(take, std::index_sequence_for<Ranges...>());
+    }
+
+    template <class F>
+    static decltype(auto) call_with(F const& f, item& cells) {
+        return std::apply(
+            [&](auto&... cell) -> decltype(auto) { return call_item(f, cell.get()...); }, cells);
+    }
+
+private:
+    template <class Take, std::size_t... I>
+    bool read(Take& take, std::index_sequence<I...>) {
+        if (!started_) {
+            ((std::get<I>(iterators_).emplace(std::ranges::begin(std::get<I>(ranges_).get()))),
+             ...);
+            started_ = true;
+        } else {
+            (++*std::get<I>(iterators_), ...);
+        }
+        bool const ended =
+            ((*std::get<I>(iterators_) == std::ranges::end(std::get<I>(ranges_).get())) || ...);
+        if (ended) return false;
+        take(Cell<Ranges>(**std::get<I>(iterators_))...);
+        return true;
+    }
+
+    std::tuple<kept_input<Ranges>...> ranges_;
+    std::tuple<std::optional<std::ranges::iterator_t<typename kept_input<Ranges>::type>>...>
+        iterators_;
+    bool started_ = false;
+};
+
+/// The source for these ranges and this function.
+template <class F, class... Ranges>
+using source_for = std::conditional_t<
+    (position_range<Ranges> && ...), indexed_source<Ranges...>,
+    std::conditional_t<takes_references<F, Ranges...>, streamed_source<reference_cell, Ranges...>,
+                       streamed_source<item_cell, Ranges...>>>;
+
+/// What f gives for these ranges; void when it cannot be called.
+template <class F, class... Ranges>
+constexpr auto item_result() {
+    using source = source_for<F, Ranges...>;
+    if constexpr (source::template accepts<F>) {
+        return std::type_identity<std::decay_t<typename source::template result<F>>>{};
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+template <class F, class... Ranges>
+using item_result_t = typename decltype(item_result<F, Ranges...>())::type;
+
+template <class F, class... Ranges>
+constexpr bool check_items() {
+    constexpr bool ranges = (std::ranges::input_range<Ranges> && ...);
+    static_assert(ranges, "map(f, ranges...): the arguments behind f must be input ranges");
+    if constexpr (ranges) {
+        constexpr bool callable = source_for<F, Ranges...>::template accepts<F>;
+        static_assert(callable,
+                      "map(f, ranges...): f cannot be called with the elements of these ranges "
+                      "(as const, for it is shared; items of a single-pass range are rvalues)");
+        return callable;
+    }
+    return false;
+}
+
+}  // namespace concur::inline v0::detail
