@@ -138,7 +138,15 @@ public:
         ++counts_->alive;
     }
     probe& operator=(const probe&) = delete;
-    probe& operator=(probe&&) = delete;
+    probe& operator=(probe&& other) noexcept {
+        if (this == &other) return *this;
+        --counts_->alive;  // the tallies may differ
+        counts_ = other.counts_;
+        value_ = std::exchange(other.value_, -1);
+        ++counts_->moves;
+        ++counts_->alive;
+        return *this;
+    }
     ~probe() { --counts_->alive; }
 
     int value() const { return value_; }
