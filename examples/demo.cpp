@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+// The job behind scripts/demo: counts primes by trial division on every executor that there is. The
+// call is the same each time; only the executor's name changes. Read 00_hello.cpp next.
+//
+//     concur_demo [limit]     primes up to this number; default 10,000,000
+
+#include <concur/concur.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// One line for each executor.
+constexpr std::string_view executors[] = {
+    "serial",
+    "threads",
+};
+
+// The job: 2 and 3 are prime, even numbers are not, the others have no odd divisor up to their
+// root.
+bool is_prime(int n) {
+    if (n == 2 || n == 3) return true;
+    if (n <= 1 || n % 2 == 0) return false;
+    int const last = static_cast<int>(std::sqrt(n));
+    for (int divisor = 3; divisor <= last; divisor += 2) {
+        if (n % divisor == 0) return false;
+    }
+    return true;
+}
+
+// The whole parallel program, for any executor.
+int count_primes(concur::executor auto& ex, int limit) {
+    auto const one_if_prime = [](int n) { return is_prime(n) ? 1 : 0; };
+    return ex.map_reduce(one_if_prime, std::plus<>(), std::views::iota(1, limit + 1), 0);
+}
+
+// The truth, found in another way: the sieve of Eratosthenes.
+int count_by_sieve(int limit) {
+    auto const end = static_cast<std::size_t>(limit) + 1;
+    std::vector<bool> composite(end);
+    int primes = 0;
+    for (std::size_t n = 2; n < end; ++n) {
+        if (composite[n]) continue;
+        ++primes;
+        for (std::size_t multiple = n * n; multiple < end; multiple += n)
+            composite[multiple] = true;
+    }
+    return primes;
+}
+
+// 10000000 as 10,000,000.
+std::string with_commas(int number) {
+    std::string text = std::to_string(number);
+    for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) {
+        text.insert(static_cast<std::size_t>(at), 1, ',');
+    }
+    return text;
+}
+
+struct measurement {
+    int primes;
+    std::size_t workers;
+    double seconds;
+};
+
+measurement measure(std::string_view name, int limit) {
+    return concur::with_executor(name, {}, [&](auto& ex) {
+        auto const start = std::chrono::steady_clock::now();
+        int const primes = count_primes(ex, limit);
+        std::chrono::duration<double> const took = std::chrono::steady_clock::now() - start;
+        return measurement{primes, ex.worker_count(), took.count()};
+    });
+}
+
+std::optional<int> limit_from(int argc, char** argv) {
+    if (argc == 1) return 10'000'000;
+    std::string_view const text = argv[1];
+    int limit = 0;
+    auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    bool const whole = problem == std::errc() && end == text.data() + text.size();
+    if (argc > 2 || !whole || limit < 1 || limit > 1'000'000'000) return std::nullopt;
+    return limit;
+}
+
+int main(int argc, char** argv) try {
+    auto const limit = limit_from(argc, argv);
+    if (!limit) {
+        std::fprintf(stderr,
+                     "concur_demo takes one argument at most: up to which number to count primes, "
+                     "from 1 to 1000000000.\nFor instance: concur_demo 1000000\n");
+        return 2;
+    }
+    std::printf("Primes up to %s by trial division; this process may use %zu CPU%s.\n\n",
+                with_commas(*limit).c_str(), concur::usable_cpus(),
+                concur::usable_cpus() == 1 ? "" : "s");
+    std::printf("  executor    workers        time    speed-up   check\n");
+
+    int const truth = count_by_sieve(*limit);
+    double serial_seconds = 0;
+    bool all_right = true;
+    for (auto const name : executors) {
+        std::printf("  %-10s", std::string(name).c_str());
+        std::fflush(stdout);
+        auto const [primes, workers, seconds] = measure(name, *limit);
+        if (name == "serial") serial_seconds = seconds;
+        bool const right = primes == truth;
+        all_right = all_right && right;
+        std::printf(" %8zu %9.3f s %9.2f x   %s\n", workers, seconds, serial_seconds / seconds,
+                    right ? "ok" : ("WRONG: " + with_commas(primes)).c_str());
+    }
+    std::printf("\nPrimes found by a sieve, to check: %s.\n", with_commas(truth).c_str());
+    return all_right ? 0 : 1;
+} catch (std::exception const& problem) {
+    std::fprintf(stderr, "\nconcur_demo: %s\n", problem.what());
+    return 1;
+}
