@@ -54,8 +54,8 @@ public:
     void release() noexcept override {}
     // Tasks start inside submit, so there is never one to help with, or to wait for its inputs.
     bool help(state&) override { return false; }
-    void begin_wait(state*, parker&, bool) override {}
-    void end_wait(parker&) noexcept override {}
+    void begin_wait(wait_place&) override {}
+    void end_wait(wait_place&) noexcept override {}
     void add_dependent(dependent_link&) override {}
     void remove_dependent(dependent_link&) noexcept override {}
 

@@ -3,8 +3,7 @@
 // the CPU quota of its cgroup (containers), at least 1. Reads a few small files; call it once.
 #pragma once
 
-#include <algorithm>
-#include <charconv>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -17,19 +16,22 @@
 
 namespace concur::inline v0::detail {
 
-inline std::optional<long long> to_number(std::string_view text) noexcept {
-    long long value = 0;
-    auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+/// The whole text as a decimal number, or nothing.
+inline std::optional<long long> to_number(std::string const& text) noexcept {
+    char* end = nullptr;
+    errno = 0;
+    long long const value = std::strtoll(text.c_str(), &end, 10);
+    bool const digits = !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
+    if (!digits || errno != 0 || *end != '\0') return std::nullopt;
     return value;
 }
 
 /// CPUs granted by "quota period" (cgroup v2's cpu.max, or both v1 files joined by a space),
 /// rounded up. Nothing when unlimited ("max", "-1") or malformed.
-inline std::optional<std::size_t> cpus_of_quota(std::string_view text) noexcept {
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+inline std::optional<std::size_t> cpus_of_quota(std::string text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
     auto const gap = text.find(' ');
-    if (gap == std::string_view::npos) return std::nullopt;
+    if (gap == text.npos) return std::nullopt;
     auto const quota = to_number(text.substr(0, gap));
     auto const period = to_number(text.substr(gap + 1));
     if (!quota || !period || *quota <= 0 || *period <= 0) return std::nullopt;
@@ -43,6 +45,7 @@ inline std::string read_small_file(std::string const& path) {
         while (auto const got = std::fread(part, 1, sizeof part, file)) text.append(part, got);
         std::fclose(file);
     }
+    while (!text.empty() && text.back() == '\n') text.pop_back();
     return text;
 }
 

@@ -7,7 +7,7 @@
 
 #include <atomic>
 #include <memory>
-#include <vector>
+#include <utility>
 
 #include <concur/detail/base/chaos.hpp>
 #include <concur/detail/base/config.hpp>
@@ -32,7 +32,11 @@ namespace concur::inline v0::detail {
 template <class T>
 class work_deque {
 public:
-    work_deque() : ring_(make_ring(256)) {}
+    work_deque() : ring_(make_ring(256, nullptr)) {}
+    ~work_deque() {
+        ring* r = ring_.load();
+        while (r) delete std::exchange(r, r->older);
+    }
     work_deque(work_deque const&) = delete;
     work_deque& operator=(work_deque const&) = delete;
 
@@ -99,22 +103,21 @@ public:
 private:
     struct ring {
         std::int64_t mask;
+        ring* older;
         std::unique_ptr<std::atomic<T*>[]> slots;
         std::atomic<T*>& at(std::int64_t position) noexcept {
             return slots[static_cast<std::size_t>(position & mask)];
         }
     };
 
-    ring* make_ring(std::int64_t size) {
-        rings_.push_back(std::make_unique<ring>());
-        auto& r = *rings_.back();
-        r.mask = size - 1;
-        r.slots = std::make_unique<std::atomic<T*>[]>(static_cast<std::size_t>(size));
-        return &r;
+    static ring* make_ring(std::int64_t size, ring* older) {
+        std::unique_ptr<std::atomic<T*>[]> slots(
+            new std::atomic<T*>[static_cast<std::size_t>(size)]);
+        return new ring{size - 1, older, std::move(slots)};
     }
 
     ring* grow(ring& old, std::int64_t t, std::int64_t b) {
-        ring* const r = make_ring((old.mask + 1) * 2);
+        ring* const r = make_ring((old.mask + 1) * 2, &old);
         for (auto i = t; i < b; ++i) {
             r->at(i).store(old.at(i).load(std::memory_order_relaxed),  // [deque] own writes
                            std::memory_order_relaxed);                 // [deque] published below
@@ -125,7 +128,6 @@ private:
 
     alignas(cache_line) std::atomic<std::int64_t> top_{0};
     alignas(cache_line) std::atomic<std::int64_t> bottom_{0};
-    std::vector<std::unique_ptr<ring>> rings_;  // before ring_: make_ring() fills it
     std::atomic<ring*> ring_;
 };
 

@@ -29,7 +29,7 @@ struct queue_link {
 // Protocol [injection]
 //
 //   tail   the last item; producers exchange it, then link the item before it to theirs
-//   head   the first item; only the holder of the consumer lock touches it
+//   head   the first item; only the holder of the consumer lock changes it
 //
 // Invariant  following next() from head reaches tail, but for producers between their exchange and
 //            their set_next(): up to there the queue looks shorter, and empty() says false.
@@ -61,31 +61,34 @@ public:
         return taken;
     }
 
-    bool empty() const noexcept { return tail_.load() == &stub_; }
+    /// False while an item is in it, or about to be: tail names the stub also when the consumer has
+    /// pushed it behind items that it could not take yet; then head names one of them.
+    bool empty() const noexcept { return tail_.load() == &stub_ && head_.load() == &stub_; }
 
 private:
     queue_link* pop() noexcept {
-        queue_link* first = head_;
+        queue_link* first = head_.load(std::memory_order_relaxed);  // [injection] lock holder
         queue_link* second = first->next();
         if (first == &stub_) {
             if (!second) return nullptr;
-            head_ = first = second;
+            first = second;
+            head_.store(first);
             second = first->next();
         }
         if (second) {
-            head_ = second;
+            head_.store(second);
             return first;
         }
         if (first != tail_.load()) return nullptr;
         push(stub_);  // the last item needs a successor before it can leave
         second = first->next();
         if (!second) return nullptr;
-        head_ = second;
+        head_.store(second);
         return first;
     }
 
     alignas(cache_line) std::atomic<queue_link*> tail_{&stub_};
-    alignas(cache_line) queue_link* head_ = &stub_;
+    alignas(cache_line) std::atomic<queue_link*> head_{&stub_};
     std::atomic<bool> busy_{false};
     queue_link stub_;
 };

@@ -5,12 +5,13 @@
 // Cost: a few instructions; each 64th block may take the lock of the shared store.
 #pragma once
 
-#include <algorithm>
 #include <mutex>
 #include <new>
-#include <vector>
+#include <string>  // brings std::max, for which <algorithm> costs 9,000 lines more
+#include <utility>
 
 #include <concur/detail/base/config.hpp>
+#include <concur/detail/base/linux.hpp>
 
 namespace concur::inline v0::detail {
 
@@ -29,11 +30,9 @@ public:
 
     explicit block_store(std::size_t block_bytes) : block_bytes_(block_bytes) {}
 
-    std::size_t block_bytes() const noexcept { return block_bytes_; }
-
-    /// A chain, or null. Never waits: after a fork the lock may be held for ever.
+    /// A chain, or null.
     free_block* take_chain() noexcept {
-        std::unique_lock const lock = try_hold();
+        std::unique_lock const lock = hold();
         if (!lock || !chains_) return nullptr;
         free_block* const chain = chains_;
         chains_ = chain->next_chain;
@@ -41,71 +40,83 @@ public:
         return chain;
     }
 
-    /// False: the lock was not to be had; the caller keeps the chain.
-    bool give_chain(free_block* chain, std::size_t length) noexcept {
-        std::unique_lock const lock = try_hold();
-        if (!lock) return false;
-        chain->length = length;
-        chain->next_chain = chains_;
-        chains_ = chain;
-        blocks_ += length;
+    void give_chain(free_block* chain, std::size_t length) noexcept {
+        std::unique_lock const lock = hold();
+        if (!lock) return;  // lost: see hold()
+        add_chain(chain, length);
         if (blocks_ > trim_above_) trim_locked();
-        return true;
     }
 
+    /// The first block of a slab is its header; the others are free.
     char* new_slab() { return static_cast<char*>(::operator new(slab_bytes, slab_alignment)); }
 
     /// Gives back every slab of which all blocks are here.
     void trim() noexcept {
-        if (std::unique_lock const lock = try_hold()) trim_locked();
+        if (std::unique_lock const lock = hold()) trim_locked();
     }
 
 private:
     static constexpr std::align_val_t slab_alignment{slab_bytes};
 
-    std::unique_lock<std::mutex> try_hold() noexcept {
-        for (int tries = 0; tries < 100; ++tries) {
-            if (std::unique_lock lock(mutex_, std::try_to_lock); lock) return lock;
-            cpu_relax();
-        }
-        return {};
+    /// In a child of fork() a thread that is not there may hold the lock: then nothing is held, and
+    /// blocks are neither taken nor given.
+    std::unique_lock<std::mutex> hold() noexcept {
+        if (!forked_since(0)) return std::unique_lock(mutex_);
+        return std::unique_lock(mutex_, std::try_to_lock);
     }
 
-    void trim_locked() noexcept try {
-        std::vector<free_block*> all;
-        all.reserve(blocks_);
-        for (auto* chain = chains_; chain; chain = chain->next_chain) {
-            for (auto* block = chain; block; block = block->next) all.push_back(block);
+    void add_chain(free_block* chain, std::size_t length) noexcept {
+        chain->length = length;
+        chain->next_chain = chains_;
+        chains_ = chain;
+        blocks_ += length;
+    }
+
+    static std::size_t& free_in_slab(free_block* block) noexcept {
+        auto const address = reinterpret_cast<std::uintptr_t>(block);
+        return *reinterpret_cast<std::size_t*>(address / slab_bytes * slab_bytes);
+    }
+
+    template <class Visit>
+    static void each_block(free_block* chain, Visit&& visit) {
+        while (chain) {
+            free_block* const next_chain = chain->next_chain;
+            for (free_block* block = chain; block;) visit(*std::exchange(block, block->next));
+            chain = next_chain;
         }
-        std::sort(all.begin(), all.end());
-        auto const slab_of = [](free_block* block) {
-            return reinterpret_cast<std::uintptr_t>(block) / slab_bytes;
-        };
-        chains_ = nullptr;
+    }
+
+    void trim_locked() noexcept {
+        each_block(chains_, [](free_block& block) { free_in_slab(&block) = 0; });
+        each_block(chains_, [](free_block& block) { ++free_in_slab(&block); });
+        free_block* const before = std::exchange(chains_, nullptr);
         blocks_ = 0;
-        for (auto first = all.begin(); first != all.end();) {
-            auto last = first;
-            while (last != all.end() && slab_of(*last) == slab_of(*first)) ++last;
-            auto const count = static_cast<std::size_t>(last - first);
-            if (count == slab_bytes / block_bytes_) {
-                ::operator delete(*first, slab_alignment);
-            } else {
-                keep_as_chain(&*first, count);
+        free_block* kept = nullptr;
+        std::size_t length = 0;
+        auto const in_slab = slab_bytes / block_bytes_ - 1;
+        free_block* whole = nullptr;  // one block of each slab that goes
+        each_block(before, [&](free_block& block) {
+            auto& count = free_in_slab(&block);
+            if (count >= in_slab) {
+                // The last of them leaves a mark behind, for the slab goes only afterwards.
+                if (count++ == in_slab) {
+                    block.next_chain = whole;
+                    whole = &block;
+                }
+                return;
             }
-            first = last;
+            block.next = kept;
+            kept = &block;
+            if (++length == 64) {
+                add_chain(std::exchange(kept, nullptr), std::exchange(length, 0));
+            }
+        });
+        if (kept) add_chain(kept, length);
+        while (whole) {
+            free_block* const block = std::exchange(whole, whole->next_chain);
+            ::operator delete(&free_in_slab(block), slab_alignment);
         }
         trim_above_ = std::max(keep_bytes / block_bytes_, blocks_ * 2);
-    } catch (std::bad_alloc const&) {
-        trim_above_ = blocks_ * 2;  // no memory for the list: the chains are still whole
-    }
-
-    void keep_as_chain(free_block** blocks, std::size_t count) noexcept {
-        for (std::size_t i = 0; i + 1 < count; ++i) blocks[i]->next = blocks[i + 1];
-        blocks[count - 1]->next = nullptr;
-        blocks[0]->next_chain = chains_;
-        blocks[0]->length = count;
-        chains_ = blocks[0];
-        blocks_ += count;
     }
 
     std::size_t const block_bytes_;
@@ -160,9 +171,8 @@ struct local_blocks {
                 spare_length = length;
                 list = nullptr;
                 length = 0;
-            } else if (store_of(kind).give_chain(list, length)) {
-                list = nullptr;
-                length = 0;
+            } else {
+                store_of(kind).give_chain(std::exchange(list, nullptr), std::exchange(length, 0));
             }
         }
         auto* const block = ::new (memory) free_block{list, nullptr, 0};
@@ -176,9 +186,8 @@ struct local_blocks {
             give(fresh, kind);
             fresh += block_size(kind);
         }
-        // Without the lock (a fork's child) the blocks are lost with the process.
-        if (list) static_cast<void>(store.give_chain(list, length));
-        if (spare) static_cast<void>(store.give_chain(spare, spare_length));
+        if (list) store.give_chain(list, length);
+        if (spare) store.give_chain(spare, spare_length);
         list = spare = nullptr;
         length = 0;
     }
@@ -193,8 +202,9 @@ private:
 
     void* take_fresh(std::size_t kind) {
         if (fresh == fresh_end) {
-            fresh = store_of(kind).new_slab();
-            fresh_end = fresh + block_store::slab_bytes;
+            char* const slab = store_of(kind).new_slab();
+            fresh = slab + block_size(kind);  // behind the header
+            fresh_end = slab + block_store::slab_bytes;
         }
         void* const block = fresh;
         fresh += block_size(kind);

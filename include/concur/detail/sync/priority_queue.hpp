@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: BSL-1.0
-// Tasks with a priority: highest first, first in first out among equals. A lock and a tree: it is
+// Tasks with a priority: highest first, first in first out among equals. A lock and a list: it is
 // only asked when one of its two counts says that there is something. Any thread.
 #pragma once
 
 #include <atomic>
-#include <deque>
-#include <map>
 #include <mutex>
+#include <utility>
 
 #include <concur/detail/base/config.hpp>
+#include <concur/detail/sync/injection_queue.hpp>
 
 namespace concur::inline v0::detail {
 
 // Protocol [priority]
 // Counts are raised under the lock after an item is in, with seq_cst, because the submitter then
 // looks for sleepers [idle]; a worker that goes to sleep reads them after it has said so.
-template <class T>
 class priority_queue {
 public:
-    void push(int priority, T& item) {
+    priority_queue() = default;
+    priority_queue(priority_queue const&) = delete;
+    priority_queue& operator=(priority_queue const&) = delete;
+    ~priority_queue() {
+        while (levels_) delete std::exchange(levels_, levels_->lower);
+    }
+
+    void push(int priority, queue_link& item) {
         std::lock_guard const lock(mutex_);
-        items_[priority].push_back(&item);
+        level** place = &levels_;
+        while (*place && (*place)->priority > priority) place = &(*place)->lower;
+        if (!*place || (*place)->priority != priority) *place = new level{priority, *place};
+        item.set_next(nullptr);
+        auto& l = **place;
+        l.first ? l.last->set_next(&item) : static_cast<void>(l.first = &item);
+        l.last = &item;
         (priority > 0 ? above_ : below_).fetch_add(1);
     }
 
@@ -30,21 +42,29 @@ public:
     bool empty() const noexcept { return above_.load() == 0 && below_.load() == 0; }
 
     /// The first item; only one above the usual priority 0 if so asked. Null: there is none.
-    T* take(bool only_above) noexcept {
+    queue_link* take(bool only_above) noexcept {
         if (above_.load() == 0 && (only_above || below_.load() == 0)) return nullptr;
         std::lock_guard const lock(mutex_);
-        auto const first = items_.begin();
-        if (first == items_.end() || (only_above && first->first < 0)) return nullptr;
-        T* const item = first->second.front();
-        first->second.pop_front();
-        (first->first > 0 ? above_ : below_).fetch_sub(1);
-        if (first->second.empty()) items_.erase(first);
+        level* const l = levels_;
+        if (!l || (only_above && l->priority < 0)) return nullptr;
+        queue_link* const item = l->first;
+        l->first = item->next();
+        (l->priority > 0 ? above_ : below_).fetch_sub(1);
+        if (!l->first) delete std::exchange(levels_, l->lower);
         return item;
     }
 
 private:
+    /// The items of one priority; levels that are empty go, so there are few.
+    struct level {
+        int priority;
+        level* lower;
+        queue_link* first = nullptr;
+        queue_link* last = nullptr;
+    };
+
     std::mutex mutex_;
-    std::map<int, std::deque<T*>, std::greater<int>> items_;
+    level* levels_ = nullptr;
     std::atomic<std::size_t> above_{0};
     std::atomic<std::size_t> below_{0};
 };

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Calls a function at a time, unless it is told otherwise before: the clock behind task time-outs.
 // One thread for the whole program, started by the first timer and gone soon after the last.
-// Any thread may call. Cost: a lock and a tree node per timer; nothing when no time-outs are used.
+// Any thread may call. Cost: a lock per timer; nothing when no time-outs are used.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
-#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -27,7 +26,12 @@ protected:
 
 class timer_service {
 public:
-    using ticket = std::pair<time_point, std::uint64_t>;
+    struct entry {
+        time_point when;
+        timer_target* target;
+        entry* next = nullptr;
+        bool waiting = false;  // in the list
+    };
 
     static timer_service& instance() {
         // Leaked on purpose: timers may outlive static destructors. A child of fork() gets its own:
@@ -42,57 +46,59 @@ public:
         return *service;
     }
 
-    ticket arm(time_point when, timer_target& target) {
-        std::unique_lock lock(mutex_);
-        ticket const t{when, ++last_};
-        bool const earliest = timers_.empty() || t < timers_.begin()->first;
-        timers_.emplace(t, &target);
+    void arm(entry& e) {
+        std::lock_guard const lock(mutex_);
         if (!thread_runs_) {
-            try {
-                std::thread([this] { run(); }).detach();
-            } catch (...) {
-                timers_.erase(t);
-                throw;
-            }
+            std::thread([this] { run(); }).detach();
             thread_runs_ = true;
-        } else if (earliest) {
-            wake_.notify_one();
         }
-        return t;
+        // In order. The list is short: only tasks that run have timers.
+        entry** place = &first_;
+        while (*place && (*place)->when <= e.when) place = &(*place)->next;
+        e.next = std::exchange(*place, &e);
+        e.waiting = true;
+        if (first_ == &e) wake_.notify_one();
     }
 
     /// Afterwards the target is not called any more, and no call of it is under way.
-    void disarm(ticket const& t) noexcept {
+    void disarm(entry& e) noexcept {
         std::unique_lock lock(mutex_);
-        if (timers_.erase(t) == 0) {
-            finished_.wait(lock, [&] { return calling_ != t.second; });
-        }
+        if (e.waiting) return remove(e);
+        finished_.wait(lock, [&] { return calling_ != &e; });
     }
 
 private:
     timer_service() : generation_(fork_generation()) {}
 
+    void remove(entry& e) noexcept {
+        entry** place = &first_;
+        while (*place != &e) place = &(*place)->next;
+        *place = e.next;
+        e.waiting = false;
+    }
+
     void run() noexcept {
         name_thread("concur timer");
         std::unique_lock lock(mutex_);
         for (;;) {
-            if (timers_.empty()) {
+            if (!first_) {
                 // Lingers, so that a stream of short tasks with time-outs starts one thread only.
-                if (wake_.wait_for(lock, linger, [this] { return !timers_.empty(); })) continue;
+                if (wake_.wait_for(lock, linger, [this] { return first_ != nullptr; })) continue;
                 thread_runs_ = false;
                 return;
             }
-            auto const [t, target] = *timers_.begin();
-            if (steady_clock::now() < t.first) {
-                wake_.wait_until(lock, t.first);
+            auto const when = first_->when;  // the entry may go while this sleeps
+            if (steady_clock::now() < when) {
+                wake_.wait_until(lock, when);
                 continue;
             }
-            timers_.erase(timers_.begin());
-            calling_ = t.second;
+            entry& e = *first_;
+            remove(e);
+            calling_ = &e;
             lock.unlock();
-            target->expired();
+            e.target->expired();
             lock.lock();
-            calling_ = 0;
+            calling_ = nullptr;
             finished_.notify_all();
         }
     }
@@ -102,30 +108,28 @@ private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::condition_variable finished_;
-    std::map<ticket, timer_target*> timers_;
-    std::uint64_t last_ = 0;
-    std::uint64_t calling_ = 0;
+    entry* first_ = nullptr;
+    entry const* calling_ = nullptr;
     bool thread_runs_ = false;
     std::uint32_t const generation_;
 };
 
-/// A timer for the length of a scope; without a limit it is nothing at all.
+/// A timer for the length of a scope; without a target or a limit it is nothing at all.
 class scoped_timer {
 public:
-    /// A null target: no timer.
-    scoped_timer(time_point when, timer_target* target)
-        : armed_(target != nullptr && when != time_point::max()),
-          ticket_(armed_ ? timer_service::instance().arm(when, *target)
-                         : timer_service::ticket{}) {}
+    scoped_timer(time_point when, timer_target* target) : entry_{when, target} {
+        armed_ = target && when != time_point::max();
+        if (armed_) timer_service::instance().arm(entry_);
+    }
     scoped_timer(scoped_timer const&) = delete;
     scoped_timer& operator=(scoped_timer const&) = delete;
     ~scoped_timer() {
-        if (armed_) timer_service::instance().disarm(ticket_);
+        if (armed_) timer_service::instance().disarm(entry_);
     }
 
 private:
+    timer_service::entry entry_;
     bool armed_;
-    timer_service::ticket ticket_;
 };
 
 }  // namespace concur::inline v0::detail

@@ -28,32 +28,20 @@ inline bool help_with(state& target) {
     return false;
 }
 
-/// Tells the executors whose worker this thread is that it is about to sleep.
-class sleeping_worker {
-public:
-    sleeping_worker(state* target, parker& sleeper, bool endless) : sleeper_(sleeper) {
-        for (auto* place = this_worker_context; place; place = place->outer) {
-            try {
-                place->core->begin_wait(target, sleeper, endless);
-            } catch (...) {
-                end(place);
-                throw;
-            }
+/// Calls `sleep()` after the executors whose worker this thread is know that it sleeps.
+template <class Sleep>
+void sleep_as_worker(worker_context* place, wait_place const& like, Sleep&& sleep) {
+    if (!place) return sleep();
+    struct registration {
+        registration(executor_core& c, wait_place const& w) : core(c), wait(w) {
+            core.begin_wait(wait);
         }
-    }
-    sleeping_worker(sleeping_worker const&) = delete;
-    sleeping_worker& operator=(sleeping_worker const&) = delete;
-    ~sleeping_worker() { end(nullptr); }
-
-private:
-    void end(worker_context const* until) noexcept {
-        for (auto* place = this_worker_context; place != until; place = place->outer) {
-            place->core->end_wait(sleeper_);
-        }
-    }
-
-    parker& sleeper_;
-};
+        ~registration() { core.end_wait(wait); }
+        executor_core& core;
+        wait_place wait;
+    } const registered(*place->core, like);
+    sleep_as_worker(place->outer, like, sleep);
+}
 
 // A wake-up between two threads takes 5 to 45 us, a yield 0.4 us: a few yields catch an answer that
 // is on its way and cost little when it is not.
@@ -83,9 +71,9 @@ bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_
             sleeper.park(deadline);
             continue;
         }
-        sleeping_worker const asleep(target, sleeper, endless);
-        if (done()) return true;
-        if (!help()) sleeper.park(deadline);
+        sleep_as_worker(this_worker_context, {target, endless, &sleeper}, [&] {
+            if (!done() && !help()) sleeper.park(deadline);
+        });
     }
 }
 

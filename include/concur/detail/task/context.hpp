@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <optional>
-#include <stop_token>
 #include <string>
 
 #include <concur/detail/base/config.hpp>
@@ -14,6 +13,7 @@ namespace concur::inline v0::detail {
 
 class executor_core;
 class state;
+struct stop_hooks;
 
 /// Counters that one thread writes and any thread reads.
 // Protocol [tally]
@@ -53,7 +53,7 @@ struct task_context {
     item_position position;
     int attempt;              // from 1
     std::string const* name;  // null: none
-    std::stop_source* source;  // made on demand
+    stop_hooks* hooks;        // made when it asks for a stop_token
     task_context* outer;
 };
 

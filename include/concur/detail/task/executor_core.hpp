@@ -5,10 +5,10 @@
 
 #include <cstdio>
 #include <exception>
-#include <map>
-#include <memory>
 #include <mutex>
+#include <utility>
 
+#include <concur/detail/sync/parker.hpp>
 #include <concur/detail/task/context.hpp>
 #include <concur/detail/task/handler.hpp>
 #include <concur/detail/task/state.hpp>
@@ -16,7 +16,14 @@
 
 namespace concur::inline v0::detail {
 
-class parker;
+/// A worker that sleeps inside a task.
+struct wait_place {
+    state* target;    // what it waits for; null: several things
+    bool endless;     // without a time limit
+    parker* sleeper;  // wakes it
+    wait_place* next = nullptr;   // in the executor's list
+    wait_place* outer = nullptr;  // the wait of the same worker around this one
+};
 
 /// How a task ended without a worker: cancelled, or failed because an input did.
 enum class unrun : std::uint8_t { cancelled, failed };
@@ -39,16 +46,30 @@ inline void print_unhandled(std::exception_ptr const& problem) noexcept {
     }
 }
 
-/// A user's on_error, shared so that it may be called while its executor goes.
+/// Where an executor's on_error can be found while the executor exists: a future may outlive it, and
+/// its callback may throw afterwards.
 class error_sink {
 public:
-    explicit error_sink(handler<std::exception_ptr> handler)
-        : handler_(std::move(handler)) {}
+    error_sink(void const* core, handler<std::exception_ptr> on_error)
+        : core_(core), on_error_(std::move(on_error)) {
+        std::lock_guard const lock(list().mutex);
+        next_ = std::exchange(list().first, this);
+    }
+    error_sink(error_sink const&) = delete;
+    error_sink& operator=(error_sink const&) = delete;
+    ~error_sink() {
+        std::lock_guard const lock(list().mutex);
+        auto** place = &list().first;
+        while (*place != this) place = &(*place)->next_;
+        *place = next_;
+    }
 
-    void operator()(std::exception_ptr const& problem) const noexcept {
-        if (!handler_) return print_unhandled(problem);
+    /// Gives an exception to the on_error of that executor; to stderr when there is none.
+    static void report(void const* core, std::exception_ptr const& problem) noexcept {
+        auto const on_error = find(core);
+        if (!on_error) return print_unhandled(problem);
         try {
-            handler_(problem);
+            on_error(problem);
         } catch (...) {
             print_unhandled(problem);
             print_unhandled(std::current_exception());
@@ -56,48 +77,32 @@ public:
     }
 
 private:
-    handler<std::exception_ptr> handler_;
-};
-
-/// The sinks of the executors that exist: a future may outlive its executor, and its callback may
-/// throw afterwards.
-class error_sinks {
-public:
-    static void add(void const* core, std::shared_ptr<error_sink const> sink) {
-        std::lock_guard const lock(table().mutex);
-        table().sinks[core] = std::move(sink);
-    }
-    static void remove(void const* core) noexcept {
-        std::lock_guard const lock(table().mutex);
-        table().sinks.erase(core);
-    }
-    static void report(void const* core, std::exception_ptr const& problem) noexcept {
-        std::shared_ptr<error_sink const> sink;
-        {
-            std::lock_guard const lock(table().mutex);
-            auto const found = table().sinks.find(core);
-            if (found != table().sinks.end()) sink = found->second;
-        }
-        sink ? (*sink)(problem) : print_unhandled(problem);
-    }
-
-private:
-    struct sink_table {
+    struct sink_list {
         std::mutex mutex;
-        std::map<void const*, std::shared_ptr<error_sink const>> sinks;
+        error_sink* first = nullptr;
     };
-    static sink_table& table() {
-        static auto* const leaked = new sink_table;  // used by static destructors
+    static sink_list& list() {
+        static auto* const leaked = new sink_list;  // used by static destructors
         return *leaked;
     }
+    static handler<std::exception_ptr> find(void const* core) noexcept {
+        std::lock_guard const lock(list().mutex);
+        for (auto* sink = list().first; sink; sink = sink->next_) {
+            if (sink->core_ == core) return sink->on_error_;
+        }
+        return {};
+    }
+
+    void const* const core_;
+    handler<std::exception_ptr> const on_error_;
+    error_sink* next_;
 };
 
 /// The part of an executor that its tasks know. It outlives every task that is not done.
 class executor_core {
 public:
-    explicit executor_core(handler<std::exception_ptr> on_error) {
-        error_sinks::add(this, std::make_shared<error_sink const>(std::move(on_error)));
-    }
+    explicit executor_core(handler<std::exception_ptr> on_error)
+        : sink_(this, std::move(on_error)) {}
     executor_core(executor_core const&) = delete;
     executor_core& operator=(executor_core const&) = delete;
 
@@ -118,10 +123,9 @@ public:
     /// The calling thread is a worker of this executor: run one piece of work that `target` waits
     /// for. False: there is none at the moment.
     virtual bool help(state& target) = 0;
-    /// The calling worker is about to sleep until `target` is done; new work may wake `sleeper`.
-    /// `endless`: without a time limit. Throws would_deadlock.
-    virtual void begin_wait(state* target, parker& sleeper, bool endless) = 0;
-    virtual void end_wait(parker& sleeper) noexcept = 0;
+    /// The calling worker is about to sleep; new work may wake it. Throws would_deadlock.
+    virtual void begin_wait(wait_place& wait) = 0;
+    virtual void end_wait(wait_place& wait) noexcept = 0;
 
     /// For jobs that are no tasks: the parts of a map or loop. Like admit().
     virtual void admit_internal(bool may_wait) = 0;
@@ -142,7 +146,10 @@ public:
     virtual void remove_dependent(dependent_link& link) noexcept = 0;
 
 protected:
-    ~executor_core() { error_sinks::remove(this); }
+    ~executor_core() = default;
+
+private:
+    error_sink const sink_;
 };
 
 /// True inside a task or callback that runs on a worker of this executor.
@@ -189,7 +196,7 @@ private:
 /// Gives the exception in flight to the executor's on_error: what post(), callbacks and destructors
 /// throw. The executor may be gone.
 inline void report_current(executor_core const* core) noexcept {
-    error_sinks::report(core, std::current_exception());
+    error_sink::report(core, std::current_exception());
 }
 
 /// Cancels a task that has not started. True: it is cancelled now, or was before.

@@ -3,8 +3,8 @@
 // (std::function would do; <functional> costs every user's build more than this.)
 #pragma once
 
+#include <atomic>
 #include <concepts>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -22,7 +22,20 @@ public:
         requires(!std::same_as<std::remove_cvref_t<F>, handler> &&
                  (std::is_invocable_v<std::decay_t<F>&, Argument> ||
                   std::is_invocable_v<std::decay_t<F>&>))
-    handler(F&& f) : call_(std::make_shared<holder<std::decay_t<F>>>(std::forward<F>(f))) {}
+    handler(F&& f) : call_(new holder<std::decay_t<F>>(std::forward<F>(f))) {}
+    handler(handler const& other) noexcept : call_(other.call_) {
+        if (call_) call_->references.fetch_add(1, std::memory_order_relaxed);  // [handler] holder adds
+    }
+    handler(handler&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
+    handler& operator=(handler other) noexcept {
+        std::swap(call_, other.call_);
+        return *this;
+    }
+    ~handler() {
+        if (call_ && call_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {  // [handler]
+            delete call_;
+        }
+    }
 
     explicit operator bool() const noexcept { return call_ != nullptr; }
 
@@ -33,6 +46,7 @@ private:
     struct callable {
         virtual ~callable() = default;
         virtual void call(Argument argument) = 0;
+        std::atomic<std::size_t> references{1};
     };
     template <class F>
     struct holder final : callable {
@@ -47,7 +61,7 @@ private:
         F f;
     };
 
-    std::shared_ptr<callable> call_;
+    callable* call_ = nullptr;
 };
 
 }  // namespace concur::inline v0::detail

@@ -1,56 +1,65 @@
 // SPDX-License-Identifier: BSL-1.0
 // Walks from a state to what it waits for, through futures as arguments and when_all, however deep
-// or wide: a depth-first search with its own stack. Each state is visited once.
+// or wide: depth first, with its own stack, each state with inputs once.
 #pragma once
 
-#include <set>
+#include <utility>
 #include <vector>
 
+#include <concur/detail/base/pointer_set.hpp>
 #include <concur/detail/task/inputs.hpp>
 
 namespace concur::inline v0::detail {
 
 class input_walk {
 public:
-    /// Calls `visit` with `start` and everything that it waits for, until visit says true; then
-    /// says true. `visit` may call follow() for states that it knows of in other ways.
+    /// Calls `visit` with `start` and everything that it waits for, inputs before the state that
+    /// waits for them once more: running an input may have made it ready. Ends when `visit` says
+    /// stop, or when start is done. The references are let go with the walk, not in it: the last one
+    /// runs destructors of users.
     template <class Visit>
-    bool search(state& start, Visit&& visit) {
-        if (visit(start)) return true;
+    void go(state& start, Visit&& visit) {
+        if (visit(start) == verdict::stop) return;
         open(state_ref::share(start));
-        while (!path_.empty()) {
-            auto& [s, position] = path_.back();
-            state_ref next = s->ops->inputs(*s)->next_open(position);
+        while (top_ != none && !start.done()) {
+            auto const here = top_;
+            state_ref next = inputs_of(*places_[here].s)->next_open(places_[here].position);
             if (!next) {
-                done_.push_back(std::move(path_.back().first));
-                path_.pop_back();
+                top_ = places_[here].below;
+                if (visit(*places_[here].s) == verdict::stop) return;
                 continue;
             }
-            if (!seen_.insert(next.get()).second) {
-                done_.push_back(std::move(next));
-                continue;
-            }
-            if (visit(*next)) return true;
+            if (visit(*next) == verdict::stop) return;
             open(std::move(next));
         }
-        return false;
     }
+
+    enum class verdict : bool { go_on, stop };
 
 private:
-    void open(state_ref s) {
-        auto const* const kind = s->ops;
-        bool const waits = kind->inputs && phase_of(s->look()) == phase_pending && kind->inputs(*s);
-        if (waits) {
-            path_.emplace_back(std::move(s), 0);
-        } else {
-            done_.push_back(std::move(s));
-        }
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+    static input_list* inputs_of(state& s) noexcept {
+        return s.ops->inputs ? s.ops->inputs(s) : nullptr;
     }
 
-    std::vector<std::pair<state_ref, std::size_t>> path_;
-    std::set<state*> seen_;
-    // Released with the walk, not in it: the last reference runs destructors of users.
-    std::vector<state_ref> done_;
+    void open(state_ref s) {
+        if (phase_of(s->look()) != phase_pending || !inputs_of(*s) || !seen_.insert(s.get())) {
+            places_.push_back({std::move(s), 0, none});  // only kept
+            return;
+        }
+        places_.push_back({std::move(s), 0, top_});
+        top_ = places_.size() - 1;
+    }
+
+    struct place {
+        state_ref s;
+        std::size_t position;  // of the next input to look at
+        std::size_t below;     // the place under it on the stack
+    };
+    std::vector<place> places_;
+    std::size_t top_ = none;
+    pointer_set seen_;
 };
 
 }  // namespace concur::inline v0::detail

@@ -3,7 +3,6 @@
 // worker and no thread meanwhile; whoever completes the last input moves it on.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <memory>

@@ -3,7 +3,6 @@
 // same place, the result. One allocation for everything; small tasks fit a cache line.
 #pragma once
 
-#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -21,6 +20,8 @@
 #include <concur/detail/task/storage.hpp>
 
 namespace concur::inline v0::detail {
+
+constexpr std::size_t larger(std::size_t a, std::size_t b) noexcept { return a > b ? a : b; }
 
 /// How a job ends when nobody holds a future of it.
 enum class result_use : std::uint8_t { kept, reported };
@@ -67,13 +68,13 @@ public:
     static constexpr std::size_t call_at = offset_for(alignof(Call));
     static constexpr std::size_t value_at = offset_for(alignof(stored_t<R>));
     static constexpr std::size_t content_end =
-        std::max({call_at + sizeof(Call), value_at + sizeof(stored_t<R>),
-                  offset_for(alignof(std::exception_ptr)) + sizeof(std::exception_ptr)});
+        larger(larger(call_at + sizeof(Call), value_at + sizeof(stored_t<R>)),
+               offset_for(alignof(std::exception_ptr)) + sizeof(std::exception_ptr));
     static constexpr std::size_t extras_at =
         (content_end + alignof(task_extras) - 1) / alignof(task_extras) * alignof(task_extras);
     static constexpr std::size_t bytes = Extras ? extras_at + sizeof(task_extras) : content_end;
     static constexpr std::size_t alignment =
-        std::max({cache_line, alignof(Call), alignof(stored_t<R>)});
+        larger(cache_line, larger(alignof(Call), alignof(stored_t<R>)));
 
 private:
     static std::byte* place(void* memory, std::size_t offset) noexcept {
@@ -148,7 +149,7 @@ private:
         } catch (...) {
             auto problem = std::current_exception();
             if (call_lives && !end_call()) return phase_pending;
-            if constexpr (Use == result_use::reported) error_sinks::report(s.owner, problem);
+            if constexpr (Use == result_use::reported) error_sink::report(s.owner, problem);
             ::new (static_cast<void*>(behind<std::exception_ptr>(s)))
                 std::exception_ptr(std::move(problem));
             return phase_error;

@@ -3,11 +3,9 @@
 // and a std::stop_source for the tasks that ask for a token. Any thread.
 #pragma once
 
-#include <array>
 #include <mutex>
 #include <stop_token>
 #include <utility>
-#include <vector>
 
 #include <concur/detail/task/context.hpp>
 #include <concur/detail/task/state.hpp>
@@ -25,30 +23,30 @@ namespace concur::inline v0::detail {
 // Locks      a shard's lock is never held while stop callbacks run: they are foreign code.
 class stop_registry {
 public:
-    static void enter(state& task, std::stop_source const& source) {
-        auto& shard = shard_of(task);
+    /// A stop_source in the registry, under one state.
+    struct hook {
+        state* task = nullptr;
+        std::stop_source source{std::nostopstate};
+        hook* next = nullptr;
+    };
+
+    static void enter(hook& entry) {
+        auto& s = shard_of(*entry.task);
         {
-            std::lock_guard const lock(shard.mutex);
-            shard.entries.emplace_back(&task, source);
+            std::lock_guard const lock(s.mutex);
+            entry.next = std::exchange(s.first, &entry);
         }
-        auto const before =
-            task.word.fetch_or(stop_watched, std::memory_order_acq_rel);  // [stop] with ask()
-        if (before & stop_asked) {
-            auto copy = source;
-            copy.request_stop();
-        }
+        auto const before = entry.task->word.fetch_or(
+            stop_watched, std::memory_order_acq_rel);  // [stop] with ask()
+        if (before & stop_asked) entry.source.request_stop();
     }
 
-    static void leave(state& task, std::stop_source const& source) noexcept {
-        auto& shard = shard_of(task);
-        std::lock_guard const lock(shard.mutex);
-        for (auto& entry : shard.entries) {
-            if (entry.first == &task && entry.second == source) {
-                std::swap(entry, shard.entries.back());
-                shard.entries.pop_back();
-                return;
-            }
-        }
+    static void leave(hook& entry) noexcept {
+        auto& s = shard_of(*entry.task);
+        std::lock_guard const lock(s.mutex);
+        auto** place = &s.first;
+        while (*place != &entry) place = &(*place)->next;
+        *place = entry.next;
     }
 
     /// Asks a task that has started. The caller holds a reference.
@@ -59,45 +57,49 @@ public:
     }
 
     static void ask_sources(state& task) {
-        std::vector<std::stop_source> found;
-        auto& shard = shard_of(task);
-        {
-            std::lock_guard const lock(shard.mutex);
-            for (auto& entry : shard.entries) {
-                if (entry.first == &task) found.push_back(entry.second);
-            }
+        for (;;) {
+            auto source = unasked_source(task);
+            if (!source.stop_possible()) return;
+            source.request_stop();
         }
-        for (auto& source : found) source.request_stop();
     }
 
 private:
     struct alignas(cache_line) shard {
         std::mutex mutex;
-        std::vector<std::pair<state*, std::stop_source>> entries;
+        hook* first = nullptr;
     };
 
+    static std::stop_source unasked_source(state& task) noexcept {
+        auto& s = shard_of(task);
+        std::lock_guard const lock(s.mutex);
+        for (auto* entry = s.first; entry; entry = entry->next) {
+            if (entry->task == &task && !entry->source.stop_requested()) return entry->source;
+        }
+        return std::stop_source(std::nostopstate);
+    }
+
     static shard& shard_of(state& task) {
+        constexpr std::size_t shards = 16;
         // Leaked on purpose: tasks may outlive static destructors.
-        static auto* const shards = new std::array<shard, 16>;
-        return (*shards)[(reinterpret_cast<std::uintptr_t>(&task) / cache_line) % shards->size()];
+        static auto* const all = new shard[shards];
+        return all[reinterpret_cast<std::uintptr_t>(&task) / cache_line % shards];
     }
 };
 
-/// Calls `visit` with every state through which the task may be asked to stop.
-template <class Visit>
-void each_stop_point(task_context const& context, Visit&& visit) {
-    for (auto const* place = &context; place; place = place->outer) {
-        visit(*place->task);
-        if (!place->linked) return;
-    }
-}
+/// What a task that asks for a stop_token gets: its source, entered under the task, and for an item
+/// of a chunk under the chunk too.
+struct stop_hooks {
+    stop_registry::hook own;
+    stop_registry::hook outer;
+};
 
 /// The task, or item, is over: what comes next gets a stop_source of its own.
 inline void forget_source(task_context& context) noexcept {
-    each_stop_point(context,
-                    [&](state& task) { stop_registry::leave(task, *context.source); });
-    delete context.source;
-    context.source = nullptr;
+    stop_hooks* const hooks = std::exchange(context.hooks, nullptr);
+    stop_registry::leave(hooks->own);
+    if (hooks->outer.task) stop_registry::leave(hooks->outer);
+    delete hooks;
 }
 
 /// The calling thread runs a task, or an item of one, for the length of this scope.
@@ -112,7 +114,7 @@ public:
     task_scope& operator=(task_scope const&) = delete;
     ~task_scope() {
         this_task_context = context_.outer;
-        if (context_.source) forget_source(context_);
+        if (context_.hooks) forget_source(context_);
     }
 
     task_context& context() noexcept { return context_; }
@@ -124,22 +126,26 @@ private:
 inline std::stop_token current_stop_token() {
     task_context* const context = this_task_context;
     if (!context) return {};
-    if (!context->source) {
-        // From here on the scope leaves the registry, also when entering it fails half-way.
-        context->source = new std::stop_source;
-        each_stop_point(
-            *context, [&](state& task) { stop_registry::enter(task, *context->source); });
+    if (!context->hooks) {
+        auto* const hooks = new stop_hooks;
+        hooks->own.task = context->task;
+        hooks->own.source = std::stop_source();
+        context->hooks = hooks;
+        stop_registry::enter(hooks->own);
+        if (context->linked) {
+            hooks->outer.task = context->outer->task;
+            hooks->outer.source = hooks->own.source;
+            stop_registry::enter(hooks->outer);
+        }
     }
-    return context->source->get_token();
+    return context->hooks->own.source.get_token();
 }
 
 inline bool current_stop_requested() noexcept {
     task_context const* const context = this_task_context;
     if (!context) return false;
-    bool asked = context->source && context->source->stop_requested();
-    each_stop_point(*context,
-                    [&](state& task) { asked = asked || (task.look() & stop_asked); });
-    return asked;
+    return (context->task->look() & stop_asked) ||
+           (context->linked && (context->outer->task->look() & stop_asked));
 }
 
 }  // namespace concur::inline v0::detail

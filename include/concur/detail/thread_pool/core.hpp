@@ -68,8 +68,8 @@ public:
 
     // ---- waiting inside tasks
     bool help(state& target) override;
-    void begin_wait(state* target, parker& sleeper, bool endless) override;
-    void end_wait(parker& sleeper) noexcept override;
+    void begin_wait(wait_place& wait) override;
+    void end_wait(wait_place& wait) noexcept override;
 
     // ---- loops and maps
     void count_items(std::size_t n) noexcept override { items_.fetch_add(n); }
@@ -121,21 +121,25 @@ private:
     bool runs_here(state const& task, std::uint64_t word) const noexcept {
         return task.owner == this && phase_of(word) == phase_running && !(word & not_ready);
     }
-    bool waits_for_itself(pool_worker& worker, state& target, input_walk& walk);
+    bool waits_for_itself(pool_worker const& worker, state& target, input_walk& walk);
 
     pool_worker* place_of_this_thread() noexcept;
     void wait_for_space();
     void left_pending() noexcept;
     void must_not_be_inside(char const* verb) const;
     std::uint64_t retired() const noexcept;
-    bool all_retired() const noexcept { return retired() == admitted_.load(); }
+    bool all_retired() const noexcept {
+        auto const over = retired();  // first: see the invariant
+        return over == admitted_.load();
+    }
     bool over() const noexcept { return gate_.load() != open && all_retired(); }
     void tell_if_idle() noexcept;
     void wake_everybody() noexcept;
     void break_with(std::string text) noexcept;
     template <class Decide>
     void drain(Decide&& decide) noexcept;
-    std::vector<state_ref> open_dependents();
+    state_ref next_dependent() noexcept;
+    static void unlink(dependent_link& link) noexcept;
     void cancel_everything() noexcept;
     void fail_everything() noexcept;
     std::string broken_text() const;
@@ -143,14 +147,14 @@ private:
     // Read by all, written rarely.
     options const options_;
     std::uint32_t const generation_ = fork_generation();
-    std::vector<std::unique_ptr<pool_worker>> workers_;
+    std::unique_ptr<pool_worker[]> const workers_;  // options_.workers of them
     std::atomic<std::uint32_t> gate_{open};
     std::atomic<std::uint32_t> idle_waiters_{0};
 
     // Written by submitters.
     alignas(cache_line) std::atomic<std::uint64_t> admitted_{0};
     injection_queue outside_;
-    priority_queue<state> by_priority_;
+    priority_queue by_priority_;
     idle_set idle_;
 
     // Everything below is used now and then.
@@ -168,33 +172,31 @@ private:
     std::size_t pending_ = 0;  // only with max_pending
     std::string broken_text_;
     dependent_link dependents_;  // ring
-    std::vector<std::thread> threads_;
 
-    std::mutex join_mutex_;  // of threads_, while they are joined
-    std::mutex wait_mutex_;  // of every worker's waits_for
+    std::mutex join_mutex_;  // while threads are joined
+    std::mutex wait_mutex_;  // of every worker's waits
 };
 
 // ---- implementation: start
 
 inline thread_pool_core::thread_pool_core(options o)
-    : executor_core(o.on_error), options_(std::move(o)) {
+    : executor_core(o.on_error),
+      options_(std::move(o)),
+      workers_(new pool_worker[options_.workers]) {
     dependents_.next = dependents_.previous = &dependents_;
-    workers_.reserve(options_.workers);
     for (std::size_t i = 0; i < options_.workers; ++i) {
-        workers_.push_back(std::make_unique<pool_worker>(i));
-        workers_.back()->random = mix64(i + 1);
+        workers_[i].index = i;
+        workers_[i].random = mix64(i + 1);
     }
-    idle_.reserve(options_.workers);
-    threads_.reserve(options_.workers);
 }
 
 inline void thread_pool_core::start_threads() {
-    for (auto& worker : workers_) {
+    for (std::size_t started = 0; started < options_.workers; ++started) {
+        pool_worker& worker = workers_[started];
         retain();
         try {
-            threads_.emplace_back([this, w = worker.get()] { run_thread(*w); });
+            worker.thread = std::thread([this, &worker] { run_thread(worker); });
         } catch (std::system_error const& problem) {
-            auto const started = threads_.size();
             release();
             shut_down({.wait = false, .cancel_pending = true});
             join_threads();
@@ -282,7 +284,7 @@ inline void thread_pool_core::enqueue(state& task) noexcept {
 
 inline pool_worker* thread_pool_core::place_of_this_thread() noexcept {
     for (auto* place = this_worker_context; place; place = place->outer) {
-        if (place->core == this) return workers_[place->index].get();
+        if (place->core == this) return &workers_[place->index];
     }
     return nullptr;
 }
@@ -304,8 +306,14 @@ inline void thread_pool_core::add_dependent(dependent_link& link) {
 
 inline void thread_pool_core::remove_dependent(dependent_link& link) noexcept {
     std::lock_guard const lock(mutex_);
+    unlink(link);
+}
+
+/// May be called again for the same link.
+inline void thread_pool_core::unlink(dependent_link& link) noexcept {
     link.previous->next = link.next;
     link.next->previous = link.previous;
+    link.next = link.previous = &link;
 }
 
 // ---- implementation: workers
@@ -373,7 +381,7 @@ inline bool thread_pool_core::claim_and_run(pool_worker& worker, state& task, bo
 
 inline state* thread_pool_core::next(pool_worker& worker) noexcept {
     if (by_priority_.any_above()) {
-        if (state* const task = by_priority_.take(true)) return task;
+        if (auto* const item = by_priority_.take(true)) return static_cast<state*>(item);
     }
     // Now and then outside tasks go first, so that tasks which keep submitting cannot starve them.
     if (++worker.turn % 64 == 0) {
@@ -382,7 +390,7 @@ inline state* thread_pool_core::next(pool_worker& worker) noexcept {
     if (state* const task = worker.deque.pop()) return task;
     if (state* const task = next_from_outside(worker)) return task;
     if (state* const task = steal(worker)) return task;
-    return by_priority_.take(false);
+    return static_cast<state*>(by_priority_.take(false));
 }
 
 inline state* thread_pool_core::next_from_outside(pool_worker& worker) noexcept {
@@ -415,12 +423,12 @@ inline void thread_pool_core::refill(pool_worker& worker) noexcept {
 }
 
 inline state* thread_pool_core::steal(pool_worker& worker) noexcept {
-    auto const n = workers_.size();
+    auto const n = options_.workers;
     if (n == 1) return nullptr;
     worker.random = mix64(worker.random);
     auto const first = static_cast<std::size_t>(worker.random % n);
     for (std::size_t i = 0; i < n; ++i) {
-        pool_worker& victim = *workers_[(first + i) % n];
+        pool_worker& victim = workers_[(first + i) % n];
         if (&victim == &worker) continue;
         if (state* const task = victim.batch.take()) return task;
         if (state* const task = victim.deque.steal()) return task;
@@ -430,8 +438,8 @@ inline state* thread_pool_core::steal(pool_worker& worker) noexcept {
 
 inline bool thread_pool_core::any_work() const noexcept {
     if (!outside_.empty() || !by_priority_.empty()) return true;
-    for (auto const& worker : workers_) {
-        if (!worker->batch.empty() || !worker->deque.empty()) return true;
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        if (!workers_[i].batch.empty() || !workers_[i].deque.empty()) return true;
     }
     return false;
 }
@@ -459,22 +467,17 @@ inline state* thread_pool_core::wait_for_work(pool_worker& worker) noexcept {
 inline bool thread_pool_core::sleep(pool_worker& worker) noexcept {
     idle_.fall_asleep(worker);
     chaos_point();
-    if (any_work()) {
-        static_cast<void>(idle_.get_up(worker));
-        return true;
-    }
+    // A place that has been lent meanwhile is not this thread's to get up in.
+    if (any_work() && idle_.get_up(worker)) return true;
     tell_if_idle();
-    if (over()) {
-        static_cast<void>(idle_.get_up(worker));
-        idle_.stop_search();
-        wake_everybody();
-        return false;
-    }
-    do {
+    while (idle_.asleep(worker)) {
+        if (over() && idle_.get_up(worker)) break;
         worker.sleeper.park();
-    } while (idle_.asleep(worker) && !over());
-    static_cast<void>(idle_.get_up(worker));
-    return true;
+    }
+    if (!over()) return true;
+    idle_.stop_search();
+    wake_everybody();
+    return false;
 }
 
 inline bool thread_pool_core::lend_place(worker_context& place) noexcept {
@@ -484,7 +487,7 @@ inline bool thread_pool_core::lend_place(worker_context& place) noexcept {
 }
 
 inline void thread_pool_core::return_place(worker_context& place) noexcept {
-    idle_.take_back(*workers_[place.index]);
+    idle_.take_back(workers_[place.index]);
     // Tasks that the loop submitted may lie in this worker's deque, and its thread sleeps.
     if (any_work()) idle_.work_for_workers();
 }
@@ -495,12 +498,15 @@ inline bool thread_pool_core::help(state& target) {
     pool_worker* const here = place_of_this_thread();
     if (!here) return false;
     auto const phase = phase_of(target.look());
-    if (phase == phase_pending && !target.ops->inputs) return run_awaited(*here, target);
     if (phase == phase_running) return run_descendant(*here, target);
+    if (phase == phase_pending && !target.ops->inputs) return run_awaited(*here, target);
+    bool helped = false;
     input_walk walk;
-    return walk.search(target, [&](state& task) {
-        return run_awaited(*here, task) || run_descendant(*here, task);
+    walk.go(target, [&](state& task) {
+        helped = run_awaited(*here, task) || run_descendant(*here, task) || helped;
+        return input_walk::verdict::go_on;
     });
+    return helped;
 }
 
 /// Runs the task here if nobody has started it.
@@ -515,7 +521,7 @@ inline bool thread_pool_core::run_awaited(pool_worker& worker, state& task) {
 inline bool thread_pool_core::run_descendant(pool_worker& worker, state& task) {
     auto const seen = task.look();
     if (!runs_here(task, seen)) return false;
-    pool_worker& runner = *workers_[runner_of(seen)];
+    pool_worker& runner = workers_[runner_of(seen)];
     if (&runner == &worker) return false;
     auto const position = runner.frames.find(task);
     if (position < 0) return false;
@@ -532,49 +538,48 @@ inline bool thread_pool_core::run_descendant(pool_worker& worker, state& task) {
     return true;
 }
 
-inline void thread_pool_core::begin_wait(state* target, parker& sleeper, bool endless) {
-    pool_worker* const here = place_of_this_thread();
+inline void thread_pool_core::begin_wait(wait_place& wait) {
+    pool_worker& here = *place_of_this_thread();
     {
         input_walk walk;  // outlives the lock: what it lets go of may run user code
         std::lock_guard const lock(wait_mutex_);
-        if (target && endless && waits_for_itself(*here, *target, walk)) {
+        if (wait.target && wait.endless && waits_for_itself(here, *wait.target, walk)) {
             throw would_deadlock(
                 "this task waits for itself, directly or through others that wait for it");
         }
-        here->waits_for.push_back(target);
+        wait.outer = std::exchange(here.waits, &wait);
     }
-    idle_.helper_sleeps(sleeper);
+    idle_.helper_sleeps(wait);
 }
 
-inline void thread_pool_core::end_wait(parker& sleeper) noexcept {
-    idle_.helper_wakes(sleeper);
+inline void thread_pool_core::end_wait(wait_place& wait) noexcept {
+    idle_.helper_wakes(wait);
     std::lock_guard const lock(wait_mutex_);
-    place_of_this_thread()->waits_for.pop_back();
+    place_of_this_thread()->waits = wait.outer;
 }
 
 /// Follows who waits for whom, from `target` to a task under this thread's feet. Waits of other
 /// workers stay where they are: the wait lock is held.
-inline bool thread_pool_core::waits_for_itself(pool_worker& worker, state& target,
+inline bool thread_pool_core::waits_for_itself(pool_worker const& worker, state& target,
                                                input_walk& walk) {
-    std::vector<state*> open_ends{&target};
-    std::set<state*> seen;
-    while (!open_ends.empty()) {
-        state& start = *open_ends.back();
-        open_ends.pop_back();
-        if (!seen.insert(&start).second) continue;
-        bool const found = walk.search(start, [&](state& task) {
+    bool found = false;
+    pointer_set seen;
+    // A task that runs leads on to what its worker waits for.
+    std::vector<state*> leads{&target};
+    while (!leads.empty() && !found) {
+        state& start = *leads.back();
+        leads.pop_back();
+        if (!seen.insert(&start)) continue;
+        walk.go(start, [&](state& task) {
             auto const word = task.look();
-            if (!runs_here(task, word)) return false;
-            pool_worker& runner = *workers_[runner_of(word)];
-            if (&runner == &worker) return true;
-            if (!runner.waits_for.empty() && runner.waits_for.back()) {
-                open_ends.push_back(runner.waits_for.back());
-            }
-            return false;
+            if (!runs_here(task, word)) return input_walk::verdict::go_on;
+            pool_worker const& runner = workers_[runner_of(word)];
+            found = &runner == &worker;
+            if (runner.waits && runner.waits->target) leads.push_back(runner.waits->target);
+            return found ? input_walk::verdict::stop : input_walk::verdict::go_on;
         });
-        if (found) return true;
     }
-    return false;
+    return found;
 }
 
 }  // namespace concur::inline v0::detail

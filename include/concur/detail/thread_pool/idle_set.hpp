@@ -3,10 +3,9 @@
 // a stream of small tasks costs next to no system calls.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <vector>
+#include <utility>
 
 #include <concur/detail/base/chaos.hpp>
 #include <concur/detail/thread_pool/worker.hpp>
@@ -57,10 +56,10 @@ public:
         pool_worker* worker = nullptr;
         {
             std::lock_guard const lock(mutex_);
-            if (sleepers_.empty()) return false;
+            if (!sleepers_) return false;
             if (searching_in(counts_.load()) != 0) return true;
-            worker = sleepers_.back();
-            sleepers_.pop_back();
+            worker = std::exchange(sleepers_, sleepers_->next_asleep);
+            worker->state_of_thread = pool_worker::thread_state::awake;
             counts_.fetch_add(one_searching - one_sleeping);
         }
         worker->sleeper.unpark();
@@ -70,55 +69,59 @@ public:
     /// The calling worker, a searcher, is about to sleep. It must look for work once more.
     void fall_asleep(pool_worker& worker) noexcept {
         std::lock_guard const lock(mutex_);
-        sleepers_.push_back(&worker);
+        add(worker);
         counts_.fetch_add(one_sleeping - one_searching);
     }
 
-    /// Back to searching. False: it was woken, that is, counted as searching already.
+    /// Back to searching, unless the place is lent. True: the thread is a searcher again, either by
+    /// this call or because it was woken.
     bool get_up(pool_worker& worker) noexcept {
         std::lock_guard const lock(mutex_);
-        if (!remove(sleepers_, &worker)) return false;
-        counts_.fetch_add(one_searching - one_sleeping);
+        if (worker.state_of_thread == pool_worker::thread_state::lent) return false;
+        if (worker.state_of_thread == pool_worker::thread_state::asleep) {
+            remove(worker);
+            counts_.fetch_add(one_searching - one_sleeping);
+        }
         return true;
     }
 
     /// True while the worker's thread has to go on sleeping.
     bool asleep(pool_worker& worker) noexcept {
         std::lock_guard const lock(mutex_);
-        return worker.lent ||
-               std::find(sleepers_.begin(), sleepers_.end(), &worker) != sleepers_.end();
+        return worker.state_of_thread != pool_worker::thread_state::awake;
     }
 
-    void helper_sleeps(parker& sleeper) {
+    void helper_sleeps(wait_place& wait) noexcept {
         std::lock_guard const lock(mutex_);
-        helpers_.push_back(&sleeper);
+        wait.next = std::exchange(helpers_, &wait);
         counts_.fetch_add(one_helping);
     }
 
-    /// True: it was woken for work, which may be for somebody else.
-    bool helper_wakes(parker& sleeper) noexcept {
+    void helper_wakes(wait_place& wait) noexcept {
         std::lock_guard const lock(mutex_);
-        if (!remove(helpers_, &sleeper)) return true;
-        counts_.fetch_sub(one_helping);
-        return false;
+        for (auto** place = &helpers_; *place; place = &(*place)->next) {
+            if (*place != &wait) continue;
+            *place = wait.next;
+            counts_.fetch_sub(one_helping);
+            return;
+        }
     }
 
     /// The place of a worker whose thread sleeps, or null. The thread goes on sleeping.
     pool_worker* lend() noexcept {
         std::lock_guard const lock(mutex_);
-        if (sleepers_.empty()) return nullptr;
-        pool_worker* const worker = sleepers_.front();
-        sleepers_.erase(sleepers_.begin());
+        pool_worker* const worker = sleepers_;
+        if (!worker) return nullptr;
+        sleepers_ = worker->next_asleep;
         counts_.fetch_sub(one_sleeping);
-        worker->lent = true;
+        worker->state_of_thread = pool_worker::thread_state::lent;
         return worker;
     }
 
     /// Afterwards the caller must look whether there is work for the sleepers.
     void take_back(pool_worker& worker) noexcept {
         std::lock_guard const lock(mutex_);
-        worker.lent = false;
-        sleepers_.push_back(&worker);
+        add(worker);
         counts_.fetch_add(one_sleeping);
     }
 
@@ -131,8 +134,6 @@ public:
         return sleeping_in(seen) != 0 || searching_in(seen) != 0;
     }
 
-    void reserve(std::size_t workers) { sleepers_.reserve(workers); }
-
 private:
     // One word, so that both sides of the protocol meet in it.
     static constexpr std::uint64_t one_searching = 1, one_sleeping = 1ull << 20,
@@ -142,27 +143,30 @@ private:
         return (c & (one_helping - 1)) >> 20;
     }
 
-    void wake_helper() noexcept {
-        std::lock_guard const lock(mutex_);
-        if (helpers_.empty()) return;
-        parker* const sleeper = helpers_.front();
-        helpers_.erase(helpers_.begin());
-        counts_.fetch_sub(one_helping);
-        sleeper->unpark();  // under the lock: the helper cannot go before helper_wakes() returned
+    void add(pool_worker& worker) noexcept {
+        worker.next_asleep = std::exchange(sleepers_, &worker);
+        worker.state_of_thread = pool_worker::thread_state::asleep;
     }
 
-    template <class T>
-    static bool remove(std::vector<T*>& list, T* item) noexcept {
-        auto const found = std::find(list.begin(), list.end(), item);
-        if (found == list.end()) return false;
-        list.erase(found);
-        return true;
+    void remove(pool_worker& worker) noexcept {
+        auto** place = &sleepers_;
+        while (*place != &worker) place = &(*place)->next_asleep;
+        *place = worker.next_asleep;
+        worker.state_of_thread = pool_worker::thread_state::awake;
+    }
+
+    void wake_helper() noexcept {
+        std::lock_guard const lock(mutex_);
+        if (!helpers_) return;
+        wait_place* const wait = std::exchange(helpers_, helpers_->next);
+        counts_.fetch_sub(one_helping);
+        wait->sleeper->unpark();  // under the lock: the helper stays until helper_wakes() returned
     }
 
     alignas(cache_line) std::atomic<std::uint64_t> counts_{0};
     alignas(cache_line) std::mutex mutex_;
-    std::vector<pool_worker*> sleepers_;
-    std::vector<parker*> helpers_;
+    pool_worker* sleepers_ = nullptr;  // the one that fell asleep last first: its cache is warm
+    wait_place* helpers_ = nullptr;
 };
 
 }  // namespace concur::inline v0::detail

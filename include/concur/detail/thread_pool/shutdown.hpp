@@ -9,8 +9,8 @@ namespace concur::inline v0::detail {
 
 inline std::uint64_t thread_pool_core::retired() const noexcept {
     auto sum = retired_elsewhere_.load();
-    for (auto const& worker : workers_) {
-        sum += worker->counts.retired.load(std::memory_order_acquire);  // [tally] with the worker
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        sum += workers_[i].counts.retired.load(std::memory_order_acquire);  // [tally] its worker
     }
     return sum;
 }
@@ -26,7 +26,7 @@ inline void thread_pool_core::tell_if_idle() noexcept {
 }
 
 inline void thread_pool_core::wake_everybody() noexcept {
-    for (auto& worker : workers_) worker->sleeper.unpark();
+    for (std::size_t i = 0; i < options_.workers; ++i) workers_[i].sleeper.unpark();
 }
 
 inline void thread_pool_core::must_not_be_inside(char const* verb) const {
@@ -72,14 +72,16 @@ inline void thread_pool_core::shut_down(shutdown_options how) {
 inline void thread_pool_core::join_threads() noexcept {
     std::lock_guard const joining(join_mutex_);
     wake_everybody();
-    for (auto& thread : threads_) thread.join();
-    threads_.clear();
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        if (workers_[i].thread.joinable()) workers_[i].thread.join();
+    }
 }
 
 inline void thread_pool_core::abandon_threads() noexcept {
     std::lock_guard const joining(join_mutex_);
-    for (auto& thread : threads_) thread.detach();
-    threads_.clear();
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        if (workers_[i].thread.joinable()) workers_[i].thread.detach();
+    }
 }
 
 inline std::string thread_pool_core::broken_text() const {
@@ -111,22 +113,24 @@ void thread_pool_core::drain(Decide&& decide) noexcept {
             yield_thread();
         }
     }
-    for (auto& worker : workers_) {
-        while (state* const task = worker->batch.take()) decide(*task);
-        while (!worker->deque.empty()) {
-            if (state* const task = worker->deque.steal()) decide(*task);
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        auto& worker = workers_[i];
+        while (state* const task = worker.batch.take()) decide(*task);
+        while (!worker.deque.empty()) {
+            if (state* const task = worker.deque.steal()) decide(*task);
         }
     }
-    while (state* const task = by_priority_.take(false)) decide(*task);
+    while (auto* const item = by_priority_.take(false)) decide(static_cast<state&>(*item));
 }
 
-inline std::vector<state_ref> thread_pool_core::open_dependents() {
-    std::vector<state_ref> found;
+/// Takes a task that waits for inputs out of the list; null when there is none.
+inline state_ref thread_pool_core::next_dependent() noexcept {
     std::lock_guard const lock(mutex_);
-    for (auto* link = dependents_.next; link != &dependents_; link = link->next) {
-        found.push_back(state_ref::share(*link->task));
-    }
-    return found;
+    dependent_link& link = *dependents_.next;
+    if (&link == &dependents_) return {};
+    state_ref task = state_ref::share(*link.task);
+    unlink(link);
+    return task;
 }
 
 inline void thread_pool_core::cancel_everything() noexcept {
@@ -134,7 +138,7 @@ inline void thread_pool_core::cancel_everything() noexcept {
         cancel_task(task);
         task.release();
     });
-    for (auto const& task : open_dependents()) cancel_task(*task);
+    while (state_ref const task = next_dependent()) cancel_task(*task);
 }
 
 inline void thread_pool_core::fail_everything() noexcept {
@@ -145,7 +149,7 @@ inline void thread_pool_core::fail_everything() noexcept {
         retire_unrun();
     };
     drain(fail);
-    for (auto& task : open_dependents()) fail(*task.give_up());
+    while (state_ref task = next_dependent()) fail(*task.give_up());
 }
 
 inline executor_stats thread_pool_core::stats() const {
@@ -158,8 +162,8 @@ inline executor_stats thread_pool_core::stats() const {
     s.failed = unrun_failed_.load();
     s.cancelled = unrun_cancelled_.load();
     auto const unrun = s.failed + s.cancelled;
-    for (auto const& worker : workers_) {
-        auto const& counts = worker->counts;
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        auto const& counts = workers_[i].counts;
         auto const completed = read(counts.completed), failed = read(counts.failed),
                    cancelled = read(counts.cancelled);
         s.completed += completed;

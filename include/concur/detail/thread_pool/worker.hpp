@@ -4,12 +4,13 @@
 #pragma once
 
 #include <atomic>
-#include <vector>
+#include <thread>
 
 #include <concur/detail/sync/deque.hpp>
 #include <concur/detail/sync/inbox.hpp>
 #include <concur/detail/sync/parker.hpp>
 #include <concur/detail/task/context.hpp>
+#include <concur/detail/task/executor_core.hpp>
 #include <concur/detail/task/state.hpp>
 
 namespace concur::inline v0::detail {
@@ -70,9 +71,8 @@ private:
 };
 
 struct alignas(cache_line) pool_worker {
-    explicit pool_worker(std::size_t i) : index(i) {}
-
-    std::size_t const index;
+    std::size_t index = 0;
+    std::thread thread;
     work_deque<state> deque;
     inbox<state> batch;
     frame_stack frames;
@@ -85,10 +85,13 @@ struct alignas(cache_line) pool_worker {
     std::uint32_t turn = 0;
     std::uint64_t random = 0;
 
-    // Under the core's wait lock: what the tasks of this worker wait for, the innermost last.
-    std::vector<state*> waits_for;
-    // Under the idle set's lock: somebody else holds this place while the thread sleeps.
-    bool lent = false;
+    // Under the core's wait lock: the innermost wait of the tasks of this worker.
+    wait_place* waits = nullptr;
+
+    // Under the idle set's lock: the thread sleeps, next in the list; or it sleeps because somebody
+    // else holds this place.
+    pool_worker* next_asleep = nullptr;
+    enum class thread_state : std::uint8_t { awake, asleep, lent } state_of_thread{};
 };
 
 }  // namespace concur::inline v0::detail

@@ -2,7 +2,6 @@
 // The chunks of a lazy map: a few inputs each, run as one job, read item by item while it runs.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>

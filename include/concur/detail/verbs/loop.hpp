@@ -5,7 +5,6 @@
 // "Guided Self-Scheduling", 1987, with chunks sized by measured time).
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
@@ -128,7 +127,8 @@ private:
 
     void wait_for_helpers() {
         for (auto& helper : helpers_) {
-            if ((next_.load() >= size_ || late_.load()) && cancel_task(*helper)) continue;
+            bool const nothing_left = next_.load() >= size_ || next_.load() > failed_at_.load();
+            if ((nothing_left || late_.load()) && cancel_task(*helper)) continue;
             wait_ended(*helper);
         }
     }

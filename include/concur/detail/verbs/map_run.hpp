@@ -3,8 +3,7 @@
 // result after the other. map.hpp puts ranges on top of it.
 #pragma once
 
-#include <algorithm>
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -144,7 +143,7 @@ private:
         std::size_t unrun;
     };
     using chunk_job = job<chunk_call, void, true>;
-    using chunk_list = std::deque<std::unique_ptr<chunk>>;
+    using chunk_list = std::list<std::unique_ptr<chunk>>;
 
     /// Bounds the memory of results that nobody has read yet.
     static constexpr std::size_t most_per_chunk() noexcept {
@@ -282,10 +281,10 @@ auto map_stream<R>::next_ready() -> std::optional<item> {
     if (chunks_.empty()) return std::exchange(end_, std::nullopt);
     auto found = chunks_.end();
     auto const search = [&] {
-        found = std::find_if(chunks_.begin(), chunks_.end(), [](auto const& c) {
-            return c->next_ready() || c->state->done();
-        });
-        return found != chunks_.end();
+        for (found = chunks_.begin(); found != chunks_.end(); ++found) {
+            if ((*found)->next_ready() || (*found)->state->done()) return true;
+        }
+        return false;
     };
     if (!wait_until(search, nullptr)) return give_up(*chunks_.front(), late());
     if (!(*found)->next_ready()) return give_up(**found, lost(*(*found)->state));
@@ -298,9 +297,8 @@ void map_stream<R>::stop() noexcept {
     end_.reset();
     for (auto& c : chunks_) {
         if (!cancel_task(*c->state)) stop_registry::ask(*c->state);
-        leaving_.push_back(std::move(c));
     }
-    chunks_.clear();
+    leaving_.splice(leaving_.end(), chunks_);
     for (auto& c : leaving_) c->leave();
     leaving_.clear();
 }
@@ -412,8 +410,10 @@ bool map_stream<R>::wait_until(Done&& done, state* target) {
         return done();
     };
     auto const help = [&] {
-        return std::any_of(chunks_.begin(), chunks_.end(),
-                           [](auto const& c) { return help_with(*c->state); });
+        for (auto const& c : chunks_) {
+            if (help_with(*c->state)) return true;
+        }
+        return false;
     };
     return done() || block_until(look, help, target, reader_.sleeper, deadline_);
 }
@@ -425,8 +425,7 @@ auto map_stream<R>::take(typename chunk_list::iterator from) -> item {
     item taken(position, part.take());
     ++consumed_;
     if (part.exhausted()) {
-        leaving_.push_back(std::move(*from));
-        chunks_.erase(from);
+        leaving_.splice(leaving_.end(), chunks_, from);
     }
     return taken;
 }
@@ -467,7 +466,7 @@ std::size_t map_stream<R>::work(chunk& part) {
         auto& slot = part.slots[i];
         slot.emplace(run_item(part, i));
         tally::add(*slot ? counts.completed : counts.failed, 1);
-        if (context.source) forget_source(context);
+        if (context.hooks) forget_source(context);
         if (i + 1 == part.size) tuner_.measured(part.size, steady_clock::now() - began);
         chaos_point();
         part.ready.store(i + 1);

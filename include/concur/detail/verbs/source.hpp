@@ -3,7 +3,6 @@
 // ranges that only the thread which iterates reads, one item after the other.
 #pragma once
 
-#include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
