@@ -83,7 +83,7 @@ private:
 
 namespace detail {
 
-inline std::string text_of(std::exception_ptr const& error) {
+[[gnu::cold]] inline std::string text_of(std::exception_ptr const& error) {
     if (!error) return {};
     try {
         std::rethrow_exception(error);

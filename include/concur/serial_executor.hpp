@@ -100,7 +100,7 @@ public:
 
 private:
     void must_not_be_inside(char const* verb) const {
-        if (!inside_of(*this)) return;
+        if (!place_in(*this)) return;
         throw would_deadlock(std::string(verb) +
                              " inside a task of the same executor would wait for that very task");
     }

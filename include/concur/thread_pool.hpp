@@ -58,7 +58,7 @@ public:
 private:
     friend class detail::executor_verbs<thread_pool>;
     detail::thread_pool_core& core() noexcept { return *core_; }
-    static std::size_t checked_workers(std::size_t wanted);
+    [[gnu::cold]] static std::size_t checked_workers(std::size_t wanted);
 
     detail::thread_pool_core* core_;
 };
@@ -89,7 +89,7 @@ inline thread_pool::thread_pool(thread_pool_options options)
 
 inline thread_pool::~thread_pool() {
     if (core_->inert()) return;  // a child of fork(): threads and locks are not there
-    if (detail::inside_of(*core_)) {
+    if (detail::place_in(*core_)) {
         core_->shut_down({.wait = false, .cancel_pending = false});
         core_->abandon_threads();
     } else {

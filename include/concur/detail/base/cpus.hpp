@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,78 +15,78 @@
 
 namespace concur::inline v0::detail {
 
-/// The whole text as a decimal number, or nothing.
-inline std::optional<long long> to_number(std::string const& text) noexcept {
-    char* end = nullptr;
-    errno = 0;
-    long long const value = std::strtoll(text.c_str(), &end, 10);
-    bool const digits = !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
-    if (!digits || errno != 0 || *end != '\0') return std::nullopt;
-    return value;
-}
-
 /// CPUs granted by "quota period" (cgroup v2's cpu.max, or both v1 files joined by a space),
-/// rounded up. Nothing when unlimited ("max", "-1") or malformed.
-inline std::optional<std::size_t> cpus_of_quota(std::string text) {
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    auto const gap = text.find(' ');
-    if (gap == text.npos) return std::nullopt;
-    auto const quota = to_number(text.substr(0, gap));
-    auto const period = to_number(text.substr(gap + 1));
-    if (!quota || !period || *quota <= 0 || *period <= 0) return std::nullopt;
-    return static_cast<std::size_t>((*quota - 1) / *period + 1);
+/// rounded up. 0 when unlimited ("max", "-1") or malformed.
+[[gnu::cold]] inline std::size_t cpus_of_quota(char const* text) noexcept {
+    long long quota = 0, period = 0;
+    int read = 0;
+    int const found = std::sscanf(text, "%lld %lld %n", &quota, &period, &read);
+    if (found != 2 || text[read] != '\0' || quota <= 0 || period <= 0) return 0;
+    return static_cast<std::size_t>((quota - 1) / period + 1);
 }
 
-inline std::string read_small_file(std::string const& path) {
-    std::string text;
+/// Appends the text of a small file; nothing when it cannot be read.
+[[gnu::cold]] inline void append_file(std::string& text, std::string const& path) {
     if (std::FILE* const file = std::fopen(path.c_str(), "re")) {
         char part[512];
         while (auto const got = std::fread(part, 1, sizeof part, file)) text.append(part, got);
         std::fclose(file);
     }
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    return text;
 }
 
 /// The smallest quota on the way from this process's cgroup up to the root: a limit on any level
-/// holds. `cgroups` is the text of /proc/self/cgroup, `root` where the hierarchies are mounted.
-inline std::optional<std::size_t> cpus_of_cgroups(std::string_view cgroups,
-                                                  std::string const& root) {
-    std::optional<std::size_t> least;
-    auto const consider = [&least](std::optional<std::size_t> cpus) {
-        if (cpus) least = std::min(*cpus, least.value_or(*cpus));
-    };
+/// holds; 0 for none. `cgroups` is the text of /proc/self/cgroup ("id:controllers:path" a line),
+/// `root` where the hierarchies are mounted.
+[[gnu::cold]] inline std::size_t cpus_of_cgroups(std::string_view cgroups,
+                                                 std::string const& root) {
+    std::size_t least = 0;
     while (!cgroups.empty()) {
         auto const line = cgroups.substr(0, cgroups.find('\n'));
-        cgroups.remove_prefix(std::min(cgroups.size(), line.size() + 1));
+        cgroups.remove_prefix(line.size() + (line.size() < cgroups.size() ? 1 : 0));
         auto const first = line.find(':');
-        auto const second = first == line.npos ? line.npos : line.find(':', first + 1);
-        if (second == line.npos) continue;
-        auto const controllers = "," + std::string(line.substr(first + 1, second - first - 1)) + ",";
+        auto const second = line.find(':', first + 1);
+        if (first == line.npos || second == line.npos) continue;
+        std::string controllers(1, ',');
+        controllers.append(line.substr(first + 1, second - first - 1)).push_back(',');
         bool const v2 = controllers == ",,";
         if (!v2 && controllers.find(",cpu,") == controllers.npos) continue;
-        auto const base = v2 ? root : root + "/cpu";
-        for (std::string level(line.substr(second + 1));;) {
-            auto const folder = base + (level == "/" ? std::string() : level);
-            consider(cpus_of_quota(v2 ? read_small_file(folder + "/cpu.max")
-                                      : read_small_file(folder + "/cpu.cfs_quota_us") + " " +
-                                            read_small_file(folder + "/cpu.cfs_period_us")));
-            auto const slash = level.rfind('/');
-            if (level.empty() || level == "/" || slash == level.npos) break;
-            level.resize(slash);
+        std::string folder(root);
+        if (!v2) folder.append("/cpu");
+        auto const shortest = folder.size();
+        folder.append(line.substr(second + 1));
+        for (;;) {
+            std::string quota;
+            if (v2) {
+                append_file(quota, folder + "/cpu.max");
+            } else {
+                append_file(quota, folder + "/cpu.cfs_quota_us");
+                append_file(quota, folder + "/cpu.cfs_period_us");
+            }
+            auto const cpus = cpus_of_quota(quota.c_str());
+            if (cpus != 0 && (least == 0 || cpus < least)) least = cpus;
+            auto const slash = folder.rfind('/');
+            if (folder.size() <= shortest || slash == folder.npos || slash < shortest) break;
+            folder.resize(slash);
         }
     }
     return least;
 }
 
-inline std::optional<std::size_t> cpus_from_environment() {
+/// CONCUR_WORKERS; 0 when it is not set or no number above 0.
+[[gnu::cold]] inline std::size_t cpus_from_environment() noexcept {
     char const* const text = std::getenv("CONCUR_WORKERS");
-    if (!text) return std::nullopt;
-    auto const value = to_number(text);
-    if (value && *value > 0) return static_cast<std::size_t>(*value);
+    if (!text) return 0;
+    long long value = 0;
+    int read = 0;
+    errno = 0;
+    bool const digit = text[0] >= '0' && text[0] <= '9';
+    if (digit && std::sscanf(text, "%lld%n", &value, &read) == 1 && text[read] == '\0' &&
+        errno == 0 && value > 0) {
+        return static_cast<std::size_t>(value);
+    }
     std::fprintf(stderr, "concur: CONCUR_WORKERS=%s ignored: it must be a whole number above 0\n",
                  text);
-    return std::nullopt;
+    return 0;
 }
 
 }  // namespace concur::inline v0::detail
@@ -100,14 +99,15 @@ namespace concur::inline v0 {
 ///
 /// Threads   any.
 /// Cost      a few small files of /proc and /sys are read each time.
-inline std::size_t usable_cpus() {
-    if (auto const wanted = detail::cpus_from_environment()) return *wanted;
+[[gnu::cold]] inline std::size_t usable_cpus() {
+    if (auto const wanted = detail::cpus_from_environment()) return wanted;
     std::size_t cpus = detail::cpus_in_affinity();
     if (cpus == 0) cpus = std::thread::hardware_concurrency();
-    auto const quota =
-        detail::cpus_of_cgroups(detail::read_small_file("/proc/self/cgroup"), "/sys/fs/cgroup");
-    if (quota) cpus = std::min(cpus, *quota);
-    return std::max<std::size_t>(cpus, 1);
+    std::string cgroups;
+    detail::append_file(cgroups, "/proc/self/cgroup");
+    auto const quota = detail::cpus_of_cgroups(cgroups, "/sys/fs/cgroup");
+    if (quota != 0 && quota < cpus) cpus = quota;
+    return cpus != 0 ? cpus : 1;
 }
 
 }  // namespace concur::inline v0

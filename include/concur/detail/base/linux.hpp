@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <climits>
 #include <cstring>
 #include <ctime>
+#include <new>
 
 #include <concur/detail/base/config.hpp>
 
@@ -47,6 +49,22 @@ inline void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
     futex_call_count.fetch_add(1, std::memory_order_relaxed);  // [count]
     syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, limit, nullptr, 0);
 }
+
+/// Fresh zeroed pages at a multiple of their own size, a power of two. Throws std::bad_alloc.
+/// (malloc would add pages of its own to each such piece.)
+[[gnu::cold]] inline char* map_aligned(std::size_t bytes) {
+    void* const wide =
+        mmap(nullptr, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (wide == MAP_FAILED) throw std::bad_alloc();
+    auto* const begin = static_cast<char*>(wide);
+    auto const past = reinterpret_cast<std::uintptr_t>(wide) % bytes;
+    char* const aligned = begin + (past == 0 ? 0 : bytes - past);
+    if (aligned != begin) munmap(begin, static_cast<std::size_t>(aligned - begin));
+    munmap(aligned + bytes, static_cast<std::size_t>(begin + bytes - aligned));
+    return aligned;
+}
+
+inline void unmap_aligned(void* pages, std::size_t bytes) noexcept { munmap(pages, bytes); }
 
 inline void yield_thread() noexcept { sched_yield(); }
 

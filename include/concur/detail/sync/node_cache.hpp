@@ -5,6 +5,7 @@
 // Cost: a few instructions; each 64th block may take the lock of the shared store.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <new>
 #include <string>  // brings std::max, for which <algorithm> costs 9,000 lines more
@@ -47,17 +48,12 @@ public:
         if (blocks_ > trim_above_) trim_locked();
     }
 
-    /// The first block of a slab is its header; the others are free.
-    char* new_slab() { return static_cast<char*>(::operator new(slab_bytes, slab_alignment)); }
-
     /// Gives back every slab of which all blocks are here.
     void trim() noexcept {
         if (std::unique_lock const lock = hold()) trim_locked();
     }
 
 private:
-    static constexpr std::align_val_t slab_alignment{slab_bytes};
-
     /// In a child of fork() a thread that is not there may hold the lock: then nothing is held, and
     /// blocks are neither taken nor given.
     std::unique_lock<std::mutex> hold() noexcept {
@@ -72,11 +68,6 @@ private:
         blocks_ += length;
     }
 
-    static std::size_t& free_in_slab(free_block* block) noexcept {
-        auto const address = reinterpret_cast<std::uintptr_t>(block);
-        return *reinterpret_cast<std::size_t*>(address / slab_bytes * slab_bytes);
-    }
-
     template <class Visit>
     static void each_block(free_block* chain, Visit&& visit) {
         while (chain) {
@@ -86,35 +77,63 @@ private:
         }
     }
 
-    void trim_locked() noexcept {
-        each_block(chains_, [](free_block& block) { free_in_slab(&block) = 0; });
-        each_block(chains_, [](free_block& block) { ++free_in_slab(&block); });
+    /// How many blocks of each slab are here: open addressing by the slab's address.
+    class slab_counts {
+    public:
+        explicit slab_counts(std::size_t slabs) {
+            while (size_ < 2 * slabs) size_ *= 2;
+            entries_.reset(new (std::nothrow) entry[size_]{});
+        }
+        explicit operator bool() const noexcept { return entries_ != nullptr; }
+        std::size_t& of(free_block& block) noexcept {
+            auto const slab = reinterpret_cast<std::uintptr_t>(&block) / slab_bytes;
+            auto i = slab & (size_ - 1);
+            while (entries_[i].slab != 0 && entries_[i].slab != slab) i = (i + 1) & (size_ - 1);
+            entries_[i].slab = slab;
+            return entries_[i].blocks;
+        }
+
+    private:
+        struct entry {
+            std::uintptr_t slab;
+            std::size_t blocks;
+        };
+        std::size_t size_ = 16;
+        std::unique_ptr<entry[]> entries_;
+    };
+
+    [[gnu::cold]] void trim_locked() noexcept {
+        std::size_t slabs = 0;  // at most: each block its own
+        each_block(chains_, [&](free_block&) { ++slabs; });
+        slab_counts counts(slabs);
+        if (!counts) {
+            trim_above_ = blocks_ * 2;
+            return;
+        }
+        each_block(chains_, [&](free_block& block) { ++counts.of(block); });
         free_block* const before = std::exchange(chains_, nullptr);
         blocks_ = 0;
         free_block* kept = nullptr;
         std::size_t length = 0;
-        auto const in_slab = slab_bytes / block_bytes_ - 1;
         free_block* whole = nullptr;  // one block of each slab that goes
+        constexpr auto listed = ~std::size_t{0};
         each_block(before, [&](free_block& block) {
-            auto& count = free_in_slab(&block);
-            if (count >= in_slab) {
-                // The last of them leaves a mark behind, for the slab goes only afterwards.
-                if (count++ == in_slab) {
-                    block.next_chain = whole;
-                    whole = &block;
+            auto& count = counts.of(block);
+            if (count == slab_bytes / block_bytes_) {
+                count = listed;
+                block.next_chain = std::exchange(whole, &block);
+            } else if (count != listed) {
+                block.next = std::exchange(kept, &block);
+                if (++length == 64) {
+                    add_chain(std::exchange(kept, nullptr), std::exchange(length, 0));
                 }
-                return;
-            }
-            block.next = kept;
-            kept = &block;
-            if (++length == 64) {
-                add_chain(std::exchange(kept, nullptr), std::exchange(length, 0));
             }
         });
         if (kept) add_chain(kept, length);
         while (whole) {
             free_block* const block = std::exchange(whole, whole->next_chain);
-            ::operator delete(&free_in_slab(block), slab_alignment);
+            auto const address = reinterpret_cast<std::uintptr_t>(block);
+            unmap_aligned(reinterpret_cast<void*>(address / slab_bytes * slab_bytes), slab_bytes);
         }
         trim_above_ = std::max(keep_bytes / block_bytes_, blocks_ * 2);
     }
@@ -180,7 +199,7 @@ struct local_blocks {
         ++length;
     }
 
-    void give_all_back(std::size_t kind) noexcept {
+    [[gnu::cold]] void give_all_back(std::size_t kind) noexcept {
         auto& store = store_of(kind);
         while (fresh != fresh_end) {
             give(fresh, kind);
@@ -202,9 +221,8 @@ private:
 
     void* take_fresh(std::size_t kind) {
         if (fresh == fresh_end) {
-            char* const slab = store_of(kind).new_slab();
-            fresh = slab + block_size(kind);  // behind the header
-            fresh_end = slab + block_store::slab_bytes;
+            fresh = map_aligned(block_store::slab_bytes);
+            fresh_end = fresh + block_store::slab_bytes;
         }
         void* const block = fresh;
         fresh += block_size(kind);

@@ -36,7 +36,7 @@ struct dependent_link {
 };
 
 /// The last resort for an exception: one line on stderr.
-inline void print_unhandled(std::exception_ptr const& problem) noexcept {
+[[gnu::cold]] inline void print_unhandled(std::exception_ptr const& problem) noexcept {
     try {
         std::rethrow_exception(problem);
     } catch (std::exception const& e) {
@@ -50,14 +50,14 @@ inline void print_unhandled(std::exception_ptr const& problem) noexcept {
 /// its callback may throw afterwards.
 class error_sink {
 public:
-    error_sink(void const* core, handler<std::exception_ptr> on_error)
+    [[gnu::cold]] error_sink(void const* core, handler<std::exception_ptr> on_error)
         : core_(core), on_error_(std::move(on_error)) {
         std::lock_guard const lock(list().mutex);
         next_ = std::exchange(list().first, this);
     }
     error_sink(error_sink const&) = delete;
     error_sink& operator=(error_sink const&) = delete;
-    ~error_sink() {
+    [[gnu::cold]] ~error_sink() {
         std::lock_guard const lock(list().mutex);
         auto** place = &list().first;
         while (*place != this) place = &(*place)->next_;
@@ -65,7 +65,7 @@ public:
     }
 
     /// Gives an exception to the on_error of that executor; to stderr when there is none.
-    static void report(void const* core, std::exception_ptr const& problem) noexcept {
+    [[gnu::cold]] static void report(void const* core, std::exception_ptr const& problem) noexcept {
         auto const on_error = find(core);
         if (!on_error) return print_unhandled(problem);
         try {
@@ -152,12 +152,11 @@ private:
     error_sink const sink_;
 };
 
-/// True inside a task or callback that runs on a worker of this executor.
-inline bool inside_of(executor_core const& core) noexcept {
-    for (auto* place = this_worker_context; place; place = place->outer) {
-        if (place->core == &core) return true;
-    }
-    return false;
+/// The calling thread's place among the workers of this executor; null when it is none of them.
+inline worker_context* place_in(executor_core const& core) noexcept {
+    auto* place = this_worker_context;
+    while (place && place->core != &core) place = place->outer;
+    return place;
 }
 
 /// The calling thread as a participant in a loop: as the worker that it is, or in the place of one
@@ -167,30 +166,32 @@ public:
     /// Throws what admit() throws.
     explicit caller_place(executor_core& core) : core_(core) {
         core.admit_internal(false);
-        inside_ = inside_of(core);
-        if (inside_) return;
-        lent_ = core.lend_place(context_);
-        if (!lent_) return;
-        context_.outer = this_worker_context;
-        this_worker_context = &context_;
+        if (auto const* const own = place_in(core)) {
+            place_ = *own;
+        } else if (core.lend_place(place_)) {
+            lent_ = true;
+        } else {
+            return;
+        }
+        held_ = true;
+        place_.outer = this_worker_context;
+        this_worker_context = &place_;
     }
     caller_place(caller_place const&) = delete;
     caller_place& operator=(caller_place const&) = delete;
     ~caller_place() {
-        if (lent_) {
-            this_worker_context = context_.outer;
-            core_.return_place(context_);
-        }
+        if (held_) this_worker_context = place_.outer;
+        if (lent_) core_.return_place(place_);
         core_.retire_unrun();
     }
 
-    bool held() const noexcept { return inside_ || lent_; }
+    bool held() const noexcept { return held_; }
 
 private:
     executor_core& core_;
-    worker_context context_{};
-    bool inside_ = false;
+    worker_context place_{};
     bool lent_ = false;
+    bool held_ = false;
 };
 
 /// Gives the exception in flight to the executor's on_error: what post(), callbacks and destructors

@@ -48,28 +48,28 @@ public:
         std::size_t max_pending;
     };
 
-    explicit thread_pool_core(options o);
+    [[gnu::cold]] explicit thread_pool_core(options o);
 
-    void start_threads();
+    [[gnu::cold]] void start_threads();
 
     // ---- the submitters' side
     void admit(bool may_wait) override;
     void admit_internal(bool may_wait) override;
     void enqueue(state& task) noexcept override;
-    void require_open() override;
+    [[gnu::cold]] void require_open() override;
 
     // ---- tasks that no worker runs
     void count_unrun(std::size_t tasks, unrun how) noexcept override {
         (how == unrun::cancelled ? unrun_cancelled_ : unrun_failed_).fetch_add(tasks);
     }
     void retire_unrun() noexcept override;
-    void add_dependent(dependent_link& link) override;
-    void remove_dependent(dependent_link& link) noexcept override;
+    [[gnu::cold]] void add_dependent(dependent_link& link) override;
+    [[gnu::cold]] void remove_dependent(dependent_link& link) noexcept override;
 
     // ---- waiting inside tasks
     bool help(state& target) override;
-    void begin_wait(wait_place& wait) override;
-    void end_wait(wait_place& wait) noexcept override;
+    [[gnu::cold]] void begin_wait(wait_place& wait) override;
+    [[gnu::cold]] void end_wait(wait_place& wait) noexcept override;
 
     // ---- loops and maps
     void count_items(std::size_t n) noexcept override { items_.fetch_add(n); }
@@ -83,12 +83,12 @@ public:
     void return_place(worker_context& place) noexcept override;
 
     // ---- the pool's own members
-    executor_stats stats() const;
-    void wait_idle();
-    void shut_down(shutdown_options how);
+    [[gnu::cold]] executor_stats stats() const;
+    [[gnu::cold]] void wait_idle();
+    [[gnu::cold]] void shut_down(shutdown_options how);
     /// What the destructor of the pool does instead of its own end.
-    void abandon_threads() noexcept;
-    void join_threads() noexcept;
+    [[gnu::cold]] void abandon_threads() noexcept;
+    [[gnu::cold]] void join_threads() noexcept;
     bool inert() const noexcept { return forked_since(generation_); }
 
     void retain() noexcept override {
@@ -101,10 +101,10 @@ public:
 private:
     enum gate_state : std::uint32_t { open, shut, broken };
 
-    ~thread_pool_core();
+    [[gnu::cold]] ~thread_pool_core();
 
     void run_thread(pool_worker& worker) noexcept;
-    bool initialize(pool_worker& worker) noexcept;
+    [[gnu::cold]] bool initialize(pool_worker& worker) noexcept;
     void work(pool_worker& worker);
     state* next(pool_worker& worker) noexcept;
     state* next_from_outside(pool_worker& worker) noexcept;
@@ -121,12 +121,12 @@ private:
     bool runs_here(state const& task, std::uint64_t word) const noexcept {
         return task.owner == this && phase_of(word) == phase_running && !(word & not_ready);
     }
-    bool waits_for_itself(pool_worker const& worker, state& target, input_walk& walk);
+    [[gnu::cold]] bool waits_for_itself(pool_worker const& worker, state& target, input_walk& walk);
 
     pool_worker* place_of_this_thread() noexcept;
-    void wait_for_space();
-    void left_pending() noexcept;
-    void must_not_be_inside(char const* verb) const;
+    [[gnu::cold]] void wait_for_space();
+    [[gnu::cold]] void left_pending() noexcept;
+    [[gnu::cold]] void must_not_be_inside(char const* verb) const;
     std::uint64_t retired() const noexcept;
     bool all_retired() const noexcept {
         auto const over = retired();  // first: see the invariant
@@ -134,15 +134,15 @@ private:
     }
     bool over() const noexcept { return gate_.load() != open && all_retired(); }
     void tell_if_idle() noexcept;
-    void wake_everybody() noexcept;
-    void break_with(std::string text) noexcept;
+    [[gnu::cold]] void wake_everybody() noexcept;
+    [[gnu::cold]] void break_with(std::string text) noexcept;
     template <class Decide>
     void drain(Decide&& decide) noexcept;
-    state_ref next_dependent() noexcept;
+    [[gnu::cold]] state_ref next_dependent() noexcept;
     static void unlink(dependent_link& link) noexcept;
-    void cancel_everything() noexcept;
-    void fail_everything() noexcept;
-    std::string broken_text() const;
+    [[gnu::cold]] void cancel_everything() noexcept;
+    [[gnu::cold]] void fail_everything() noexcept;
+    [[gnu::cold]] std::string broken_text() const;
 
     // Read by all, written rarely.
     options const options_;
@@ -283,10 +283,8 @@ inline void thread_pool_core::enqueue(state& task) noexcept {
 }
 
 inline pool_worker* thread_pool_core::place_of_this_thread() noexcept {
-    for (auto* place = this_worker_context; place; place = place->outer) {
-        if (place->core == this) return &workers_[place->index];
-    }
-    return nullptr;
+    auto const* const place = place_in(*this);
+    return place ? &workers_[place->index] : nullptr;
 }
 
 inline void thread_pool_core::retire_unrun() noexcept {
@@ -366,6 +364,12 @@ inline void thread_pool_core::run_queued(pool_worker& worker, state& task) {
 
 /// `queued`: the caller holds the reference of the task's way here.
 inline bool thread_pool_core::claim_and_run(pool_worker& worker, state& task, bool queued) {
+    if (this_worker_context->core != this) [[unlikely]] {
+        // A task of this pool uses another executor, whose task waits for one of this pool.
+        worker_context place{this, worker.index, &worker.counts, this_worker_context};
+        scoped_context const scope(this_worker_context, place);
+        return claim_and_run(worker, task, queued);
+    }
     worker.frames.enter(task, worker.deque.bottom());
     bool const won = task.claim(worker.index);
     if (won) {

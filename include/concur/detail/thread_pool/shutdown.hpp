@@ -30,7 +30,7 @@ inline void thread_pool_core::wake_everybody() noexcept {
 }
 
 inline void thread_pool_core::must_not_be_inside(char const* verb) const {
-    if (inside_of(*this)) {
+    if (place_in(*this)) {
         throw would_deadlock(std::string(verb) +
                              " inside a task or callback of the same executor would wait for that "
                              "very task");
