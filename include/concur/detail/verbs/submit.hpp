@@ -73,7 +73,9 @@ struct call_rules;
 template <class F, class... V>
 struct call_rules<F, types<V...>> {
     static constexpr bool plain = std::is_invocable_v<F, V...>;
-    static constexpr bool with_token = !plain && std::is_invocable_v<F, std::stop_token, V...>;
+    // Not asked when the plain call is possible: a generic lambda might not compile with a token.
+    static constexpr bool with_token =
+        std::conjunction_v<std::bool_constant<!plain>, std::is_invocable<F, std::stop_token, V...>>;
     static constexpr bool possible = plain || with_token;
     static auto result() {
         if constexpr (plain) {
