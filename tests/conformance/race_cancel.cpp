@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <numeric>
 #include <thread>
@@ -28,21 +29,27 @@ TEST_CASE_TEMPLATE("cancel 50: of cancel and start exactly one happens", E, CONC
     std::atomic<int> ran = 0;
     int cancelled = 0;
     int wrong = 0;
-    for (int i = 0; i != races; ++i) {
-        auto f = ex.submit([&] { ++ran; });
-        // A delay of varying length, so that each side has its chances.
-        for (std::atomic<int> delay = i % 512; delay > 0; --delay) {
+    // In batches, because a worker that sleeps loses every race.
+    constexpr int batch = 100;
+    std::vector<concur::future<void>> futures;
+    for (int i = 0; i != races / batch; ++i) {
+        futures.clear();
+        for (int k = 0; k != batch; ++k) futures.push_back(ex.submit([&] { ++ran; }));
+        // Once they run: some batches from the end, to meet the workers; some from the front.
+        if (i % 4 != 0) eventually([&] { return futures.front().done(); });
+        if (i % 2 == 0) std::reverse(futures.begin(), futures.end());
+        for (auto& f : futures) {
+            const bool won = f.cancel();
+            cancelled += won;
+            if (f.cancelled() != won) ++wrong;
         }
-        const bool won = f.cancel();
-        cancelled += won;
-        if (f.cancelled() != won) ++wrong;
     }
     ex.shutdown();
     CHECK(wrong == 0);
     CHECK(ran + cancelled == races);
     WARN(ran > 0);
     WARN(cancelled > 0);
-    MESSAGE("started " << ran << ", cancelled " << cancelled);
+    MESSAGE("started " << ran.load() << ", cancelled " << cancelled);
     const auto stats = ex.stats();
     CHECK(stats.cancelled == static_cast<std::uint64_t>(cancelled));
     CHECK(stats.completed == static_cast<std::uint64_t>(ran.load()));
