@@ -58,11 +58,14 @@ public:
 
     /// True: it had not started (or was cancelled before), never will, and everyone who waits knows
     /// already. False: it runs or is done; nothing was changed.
-    bool cancel() { return cancel_task(checked()); }
+    bool cancel() {
+        require_reachable(checked());
+        return cancel_task(*state_);
+    }
 
     /// Cancels a task that has not started; one that runs sees it by this_task::stop_requested().
     void request_stop() {
-        if (!cancel_task(checked())) stop_registry::ask(*state_);
+        if (!cancel()) stop_registry::ask(*state_);
     }
 
     /// Null when it holds a value; task_cancelled when it was cancelled.
@@ -93,6 +96,7 @@ public:
             executor_core const* owner;
         };
         state& s = checked();
+        require_reachable(s);
         auto node = std::make_unique<callback>(std::move(f), s.owner);
         if (s.add_waiter(*node)) {
             static_cast<void>(node.release());

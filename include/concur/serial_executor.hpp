@@ -96,7 +96,7 @@ public:
         shut_.store(true);
         if (how.wait) std::lock_guard const turn(place_);
     }
-    bool inert() const noexcept { return forked_since(generation_); }
+    bool inert() const noexcept override { return forked_since(generation_); }
 
 private:
     void must_not_be_inside(char const* verb) const {

@@ -81,6 +81,7 @@ bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_
 inline bool wait_done(state& s, time_point deadline = time_point::max()) {
     if (s.done()) return true;
     if (deadline != time_point::max() && steady_clock::now() >= deadline) return false;
+    require_reachable(s);
     while (this_worker_context && help_with(s)) {
         if (s.done()) return true;
     }

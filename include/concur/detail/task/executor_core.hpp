@@ -106,6 +106,8 @@ public:
     executor_core(executor_core const&) = delete;
     executor_core& operator=(executor_core const&) = delete;
 
+    /// True in a child of fork(): the workers are in the parent, and locks may be held for ever.
+    virtual bool inert() const noexcept = 0;
     /// Announces one job to come. Throws when the executor takes no more. `may_wait`: block while
     /// max_pending jobs wait.
     virtual void admit(bool may_wait) = 0;
@@ -198,6 +200,13 @@ private:
 /// throw. The executor may be gone.
 inline void report_current(executor_core const* core) noexcept {
     error_sink::report(core, std::current_exception());
+}
+
+/// Throws in a child of fork() when the task can never be done there.
+inline void require_reachable(state& task) {
+    if (!task.done() && task.owner && task.owner->inert()) {
+        throw broken_executor("this future belongs to an executor that was made before a fork()");
+    }
 }
 
 /// Cancels a task that has not started. True: it is cancelled now, or was before.

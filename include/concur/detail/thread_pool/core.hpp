@@ -89,7 +89,7 @@ public:
     /// What the destructor of the pool does instead of its own end.
     [[gnu::cold]] void abandon_threads() noexcept;
     [[gnu::cold]] void join_threads() noexcept;
-    bool inert() const noexcept { return forked_since(generation_); }
+    bool inert() const noexcept override { return forked_since(generation_); }
 
     void retain() noexcept override {
         references_.fetch_add(1, std::memory_order_relaxed);  // [end] a holder adds
@@ -269,16 +269,19 @@ inline void thread_pool_core::left_pending() noexcept {
 inline void thread_pool_core::enqueue(state& task) noexcept {
     pool_worker* const here = place_of_this_thread();
     auto const* const extras = task.ops->extras ? task.ops->extras(task) : nullptr;
-    if (extras && extras->priority != 0) {
-        by_priority_.push(extras->priority, task);
-        idle_.work_for_workers();
-    } else if (here) {
-        here->deque.push(&task);
-        idle_.work_for_all();
-    } else {
-        outside_.push(task);
-        idle_.work_for_workers();
+    bool const by_priority = extras && extras->priority != 0;
+    try {
+        if (by_priority) {
+            by_priority_.push(extras->priority, task);
+        } else if (here) {
+            here->deque.push(&task);
+        } else {
+            outside_.push(task);
+        }
+    } catch (std::bad_alloc const&) {
+        outside_.push(task);  // needs no memory; the order is not what it should be, the task is safe
     }
+    here && !by_priority ? idle_.work_for_all() : idle_.work_for_workers();
     if (gate_.load() == broken) fail_everything();
 }
 
