@@ -55,14 +55,27 @@ struct partial_call {
     }
 };
 
+template <class F, class Tuple, class Positions>
+inline constexpr bool applies_to_elements = false;
+template <class F, class Tuple, std::size_t... I>
+inline constexpr bool applies_to_elements<F, Tuple, std::index_sequence<I...>> =
+    std::is_invocable_v<F, decltype(std::get<I>(std::declval<Tuple>()))...>;
+
+/// F can be called with the elements of this tuple, pair or array.
+template <class F, class Tuple>
+concept applicable = requires { std::tuple_size<std::remove_cvref_t<Tuple>>::value; } &&
+                     applies_to_elements<F, Tuple,
+                                         std::make_index_sequence<
+                                             std::tuple_size_v<std::remove_cvref_t<Tuple>>>>;
+
 /// What unpack() gives.
 template <class F>
 struct unpacked_call {
     F f;
 
     template <class Tuple>
-    constexpr auto operator()(Tuple&& tuple) const
-        -> decltype(std::apply(this->f, std::forward<Tuple>(tuple))) {
+        requires applicable<F const&, Tuple>
+    constexpr decltype(auto) operator()(Tuple&& tuple) const {
         return std::apply(f, std::forward<Tuple>(tuple));
     }
 };

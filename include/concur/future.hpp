@@ -43,7 +43,10 @@ public:
     }
     template <class Clock, class Span>
     std::future_status wait_until(std::chrono::time_point<Clock, Span> when) const {
-        return status(wait_done(checked(), deadline_of(when - Clock::now())));
+        // Subtracted as floating-point numbers: time_point::min() is no overflow, only long ago.
+        using seconds = std::chrono::duration<long double>;
+        seconds const left = seconds(when.time_since_epoch()) - seconds(Clock::now().time_since_epoch());
+        return status(wait_done(checked(), deadline_of(left)));
     }
 
     /// These three never block, and may be asked in a loop.
@@ -122,9 +125,10 @@ protected:
     template <class Rep, class Period>
     static time_point deadline_of(std::chrono::duration<Rep, Period> span) noexcept {
         using seconds = std::chrono::duration<long double>;
-        if (std::chrono::duration_cast<seconds>(span) > seconds(9e9L)) return time_point::max();
-        if (std::chrono::duration_cast<seconds>(span) < seconds(0)) return time_point::min();
-        return deadline_after(std::chrono::ceil<duration>(span));
+        seconds const wide(span);
+        if (wide > seconds(9e9L)) return time_point::max();
+        if (wide <= seconds(0)) return time_point::min();
+        return deadline_after(std::chrono::duration_cast<duration>(wide));
     }
 
     /// Of a state that is done: the exception, or null.

@@ -59,7 +59,7 @@ protected:
 private:
     void advance() {
         current_.reset();  // the memory of the last one goes before the next is waited for
-        current_ = step_();
+        if (auto next = step_()) current_.emplace(std::move(*next));
     }
     std::optional<Element> current_;
 };

@@ -108,6 +108,13 @@ future<std::tuple<std::conditional_t<std::is_void_v<T>, std::monostate, T>...>> 
                                    std::move(inputs));
 }
 
+template <class... F>
+    requires(detail::lvalue_future<F> || ...)
+void when_all(F&&...) {
+    static_assert((!detail::lvalue_future<F> && ...),
+                  "when_all(futures...): a future cannot be copied; std::move it, or share() it");
+}
+
 /// The position of the first future that is done, well or not. The futures stay where they are.
 /// Those that are not valid() are skipped.
 ///

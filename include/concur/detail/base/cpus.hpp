@@ -3,6 +3,7 @@
 // the CPU quota of its cgroup (containers), at least 1. Reads a few small files; call it once.
 #pragma once
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -72,7 +73,7 @@ namespace concur::inline v0::detail {
     return least;
 }
 
-/// CONCUR_WORKERS; 0 when it is not set or no number above 0.
+/// CONCUR_WORKERS; 0 when it is not set or, with one line on stderr, no number above 0.
 [[gnu::cold]] inline std::size_t cpus_from_environment() noexcept {
     char const* const text = std::getenv("CONCUR_WORKERS");
     if (!text) return 0;
@@ -84,6 +85,8 @@ namespace concur::inline v0::detail {
         errno == 0 && value > 0) {
         return static_cast<std::size_t>(value);
     }
+    static std::atomic<bool> said{false};
+    if (said.exchange(true)) return 0;
     std::fprintf(stderr, "concur: CONCUR_WORKERS=%s ignored: it must be a whole number above 0\n",
                  text);
     return 0;

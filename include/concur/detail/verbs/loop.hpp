@@ -217,12 +217,13 @@ private:
 };
 
 /// Calls item(position) once for each position from options.first up to `size`, on all workers.
+/// `item` is small: it is copied for each chunk.
 template <class Item>
 void run_loop(executor_core& core, std::size_t size, loop_options const& options, Item item) {
     constexpr auto run_items = [](void* items, task_context& context, std::size_t& at,
                                   std::size_t last, std::optional<duration> const& timeout) {
-        Item& call = *static_cast<Item*>(items);
-        // A local of its own, for `at` might alias what the items write.
+        // Locals, which what the items write cannot alias.
+        Item const call(*static_cast<Item const*>(items));
         auto i = at;
         try {
             if (timeout) {

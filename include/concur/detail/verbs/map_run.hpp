@@ -23,15 +23,30 @@ class result_buffer {
     // Written in place where R allows it; std::vector<bool> does not, for its bits share words.
     static constexpr bool direct = std::is_default_constructible_v<R> &&
                                    std::is_move_assignable_v<R> && !std::is_same_v<R, bool>;
+    using slot_type = std::conditional_t<direct, R, std::optional<R>>;
 
 public:
     /// For positions from `first` on.
     result_buffer(std::size_t size, std::size_t first) : slots_(size), first_(first) {}
 
-    template <class Value>
-    void put(std::size_t position, Value&& value) {
-        slots_[position - first_] = std::forward<Value>(value);
-    }
+    /// Writes any position: small, to be copied.
+    class writer_type {
+    public:
+        explicit writer_type(result_buffer& b) : slots_(b.slots_.data()), first_(b.first_) {}
+        template <class Value>
+        void put(std::size_t position, Value&& value) const {
+            if constexpr (direct) {
+                slots_[position - first_] = std::forward<Value>(value);
+            } else {
+                slots_[position - first_].emplace(std::forward<Value>(value));
+            }
+        }
+
+    private:
+        slot_type* slots_;
+        std::size_t first_;
+    };
+    writer_type writer() { return writer_type(*this); }
     std::vector<R> finish() && {
         if constexpr (direct) {
             return std::move(slots_);
@@ -44,7 +59,7 @@ public:
     }
 
 private:
-    std::vector<std::conditional_t<direct, R, std::optional<R>>> slots_;
+    std::vector<slot_type> slots_;
     std::size_t first_;
 };
 
@@ -204,7 +219,7 @@ private:
     }
     outcome<R> run_item(chunk& part, std::size_t i) override {
         return outcome_of<R>(this->options().timeout, [&]() -> decltype(auto) {
-            return source_.call_at(f_, part.first + i);
+            return source_.positions().call_at(f_, part.first + i);
         });
     }
     std::optional<std::size_t> length() const noexcept override { return source_.size(); }
@@ -334,7 +349,7 @@ std::vector<stored_t<R>> map_stream<R>::collect_by_loop(std::size_t length) {
     }
     while (auto next = next_in_order()) {
         auto result = checked(std::move(next->second));
-        if constexpr (!std::is_void_v<R>) values.put(next->first, *std::move(result));
+        if constexpr (!std::is_void_v<R>) values.writer().put(next->first, *std::move(result));
     }
     if (later) std::rethrow_exception(later);
     return std::move(values).finish();
@@ -478,13 +493,15 @@ std::size_t map_stream<R>::work(chunk& part) {
 template <class R, class F, class... Ranges>
 void map_run<R, F, indexed_source<Ranges...>>::run_rest(loop_options const& options,
                                                         result_buffer<stored_t<R>>& values) {
-    run_loop(this->core(), source_.size(), options, [&](std::size_t position) {
-        if constexpr (std::is_void_v<R>) {
-            source_.call_at(f_, position);
-        } else {
-            values.put(position, source_.call_at(f_, position));
-        }
-    });
+    run_loop(this->core(), source_.size(), options,
+             [read = source_.positions(), f = function_handle(f_),
+              to = values.writer()](std::size_t position) {
+                 if constexpr (std::is_void_v<R>) {
+                     read.call_at(f.get(), position);
+                 } else {
+                     to.put(position, read.call_at(f.get(), position));
+                 }
+             });
 }
 
 }  // namespace concur::inline v0::detail

@@ -3,9 +3,9 @@
 // ranges that only the thread which iterates reads, one item after the other.
 #pragma once
 
+#include <coroutine>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <span>  // the smallest standard header that brings the range concepts
 #include <stop_token>
 #include <tuple>
@@ -16,6 +16,9 @@
 #include <concur/detail/task/stop.hpp>
 
 namespace concur::inline v0::detail {
+
+template <class R>
+concept coroutine_type = requires { typename std::coroutine_traits<R>::promise_type; };
 
 /// f as it is called for an item: const, because several workers share it.
 template <class F, class... Items>
@@ -30,6 +33,33 @@ decltype(auto) call_item(F const& f, Items&&... items) {
         return call(f, current_stop_token(), std::forward<Items>(items)...);
     }
 }
+
+/// The function of a loop for one chunk: a copy where that is as good, so that the compiler may keep
+/// what it captured in registers; else a pointer to the one that is kept.
+template <class F>
+class function_handle {
+    static constexpr bool copied = std::is_trivially_copyable_v<F> && sizeof(F) <= cache_line;
+
+public:
+    explicit function_handle(F const& f) : held_(hold(f)) {}
+    F const& get() const noexcept {
+        if constexpr (copied) {
+            return held_;
+        } else {
+            return *held_;
+        }
+    }
+
+private:
+    static auto hold(F const& f) {
+        if constexpr (copied) {
+            return f;
+        } else {
+            return std::addressof(f);
+        }
+    }
+    std::conditional_t<copied, F, F const*> held_;
+};
 
 /// A range for the length of a map: a container that the user keeps is referred to, a view or an
 /// rvalue container is moved in.
@@ -84,35 +114,44 @@ public:
     using result = decltype(call_item(std::declval<F const&>(),
                                       std::declval<typename kept_input<Ranges>::reference>()...));
 
+    /// Reads any position: small, and copied where it is used a lot, for the compiler then knows
+    /// that what f writes does not change it.
+    class reader {
+    public:
+        explicit reader(std::ranges::iterator_t<typename kept_input<Ranges>::type>... begins)
+            : begins_(std::move(begins)...) {}
+
+        /// Calls f for the item at this position.
+        template <class F>
+        decltype(auto) call_at(F const& f, std::size_t position) const {
+            return std::apply(
+                [&](auto const&... begin) -> decltype(auto) {
+                    return call_item(
+                        f, begin[static_cast<std::iter_difference_t<
+                               std::remove_cvref_t<decltype(begin)>>>(position)]...);
+                },
+                begins_);
+        }
+
+    private:
+        std::tuple<std::ranges::iterator_t<typename kept_input<Ranges>::type>...> begins_;
+    };
+
     explicit indexed_source(Ranges&&... ranges)
-        : ranges_(std::forward<Ranges>(ranges)...) {
-        std::apply(
-            [this](auto&... range) {
-                ((size_ = std::min(size_, length(range.get()))), ...);
-                begins_ = begins(std::ranges::begin(range.get())...);
-            },
-            ranges_);
+        : ranges_(std::forward<Ranges>(ranges)...),
+          reader_(std::apply(
+              [](auto&... range) { return reader(std::ranges::begin(range.get())...); }, ranges_)) {
+        std::apply([this](auto&... range) { ((size_ = std::min(size_, length(range.get()))), ...); },
+                   ranges_);
     }
     indexed_source(indexed_source const&) = delete;
     indexed_source& operator=(indexed_source const&) = delete;
 
     std::size_t size() const noexcept { return size_; }
 
-    /// Calls f for the item at this position.
-    template <class F>
-    decltype(auto) call_at(F const& f, std::size_t position) const {
-        return std::apply(
-            [&](auto const&... begin) -> decltype(auto) {
-                return call_item(
-                    f, begin[static_cast<std::iter_difference_t<
-                           std::remove_cvref_t<decltype(begin)>>>(position)]...);
-            },
-            begins_);
-    }
+    reader const& positions() const noexcept { return reader_; }
 
 private:
-    using begins = std::tuple<std::ranges::iterator_t<typename kept_input<Ranges>::type>...>;
-
     template <class Range>
     static std::size_t length(Range& range) {
         auto const n = std::ranges::end(range) - std::ranges::begin(range);
@@ -120,7 +159,7 @@ private:
     }
 
     std::tuple<kept_input<Ranges>...> ranges_;
-    begins begins_;
+    reader reader_;
     std::size_t size_ = std::numeric_limits<std::size_t>::max();
 };
 
@@ -185,24 +224,23 @@ public:
 private:
     template <class Take, std::size_t... I>
     bool read(Take& take, std::index_sequence<I...>) {
-        if (!started_) {
-            ((std::get<I>(iterators_).emplace(std::ranges::begin(std::get<I>(ranges_).get()))),
-             ...);
-            started_ = true;
+        if (!iterators_) {
+            iterators_ = std::make_unique<iterators>(
+                std::ranges::begin(std::get<I>(ranges_).get())...);
         } else {
-            (++*std::get<I>(iterators_), ...);
+            (++std::get<I>(*iterators_), ...);
         }
         bool const ended =
-            ((*std::get<I>(iterators_) == std::ranges::end(std::get<I>(ranges_).get())) || ...);
+            ((std::get<I>(*iterators_) == std::ranges::end(std::get<I>(ranges_).get())) || ...);
         if (ended) return false;
-        take(Cell<Ranges>(**std::get<I>(iterators_))...);
+        take(Cell<Ranges>(*std::get<I>(*iterators_))...);
         return true;
     }
 
+    using iterators = std::tuple<std::ranges::iterator_t<typename kept_input<Ranges>::type>...>;
+
     std::tuple<kept_input<Ranges>...> ranges_;
-    std::tuple<std::optional<std::ranges::iterator_t<typename kept_input<Ranges>::type>>...>
-        iterators_;
-    bool started_ = false;
+    std::unique_ptr<iterators> iterators_;  // null before the first read: begin() may throw
 };
 
 /// The source for these ranges and this function.
@@ -234,7 +272,12 @@ constexpr bool check_items() {
         static_assert(callable,
                       "map(f, ranges...): f cannot be called with the elements of these ranges "
                       "(as const, for it is shared; items of a single-pass range are rvalues)");
-        return callable;
+        if constexpr (callable) {
+            constexpr bool plain = !coroutine_type<item_result_t<F, Ranges...>>;
+            static_assert(plain, "map(f, ranges...): f is a coroutine function, which needs an "
+                                 "event_loop; this executor runs plain functions");
+            return plain;
+        }
     }
     return false;
 }

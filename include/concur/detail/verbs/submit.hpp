@@ -3,7 +3,6 @@
 // that the compiler says when it may not.
 #pragma once
 
-#include <coroutine>
 #include <memory>
 #include <stdexcept>
 #include <stop_token>
@@ -15,6 +14,7 @@
 
 #include <concur/callable.hpp>
 #include <concur/detail/task/job.hpp>
+#include <concur/detail/verbs/source.hpp>
 #include <concur/executor.hpp>
 #include <concur/future.hpp>
 
@@ -63,9 +63,6 @@ concept lvalue_future = std::is_lvalue_reference_v<A> && requires {
     requires std::same_as<std::remove_cvref_t<A>,
                           future<typename std::remove_cvref_t<A>::value_type>>;
 };
-
-template <class R>
-concept coroutine_type = requires { typename std::coroutine_traits<R>::promise_type; };
 
 /// How F is called with values of these types.
 template <class F, class Values>

@@ -130,9 +130,11 @@ public:
             if constexpr (source_type::indexed) {
                 source_type const source(std::forward<Ranges>(ranges)...);
                 function const each(std::forward<F>(f));
-                run_loop(core(), source.size(), loop_for(options), [&](std::size_t position) {
-                    static_cast<void>(source.call_at(each, position));
-                });
+                run_loop(core(), source.size(), loop_for(options),
+                         [read = source.positions(),
+                          call = function_handle(each)](std::size_t position) {
+                             static_cast<void>(read.call_at(call.get(), position));
+                         });
             } else {
                 auto const each = [call = function(std::forward<F>(f))]<class... Item>(
                                       Item&&... item) requires item_function<function, Item...> {
@@ -177,7 +179,9 @@ public:
                 indexed_source<Range> const source(std::forward<Range>(range));
                 return run_reduction(
                     core(), source.size(), loop_for(options), std::as_const(op), std::move(init),
-                    [&](std::size_t i) -> decltype(auto) { return source.call_at(f, i); });
+                    [&](std::size_t i) -> decltype(auto) {
+                        return source.positions().call_at(f, i);
+                    });
             } else {
                 // The tree depends on the length, which a range like this tells at its end.
                 auto items = read_all<function>(std::forward<Range>(range));
