@@ -18,6 +18,8 @@ target_compile_options(concur_dev INTERFACE ${concur_warnings})
 set(concur_launcher "")
 if(CONCUR_SANITIZE)
   set(sanitize "-fsanitize=${CONCUR_SANITIZE}" -fno-omit-frame-pointer)
+  # Behind the instrumentation, g++ cannot see any more what is initialised.
+  target_compile_options(concur_dev INTERFACE "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   if(CONCUR_SANITIZE MATCHES "undefined")
     list(APPEND sanitize -fno-sanitize-recover=undefined)
   endif()
