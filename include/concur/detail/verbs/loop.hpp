@@ -231,6 +231,8 @@ void run_loop(executor_core& core, std::size_t size, loop_options const& options
                     context.position = item_position{i};
                     item_limit::call(*timeout, [&] { call(i); });
                 }
+            } else if constexpr (requires { call.walk(context, i, last); }) {
+                call.walk(context, i, last);
             } else {
                 for (; i != last; ++i) {
                     context.position = item_position{i};

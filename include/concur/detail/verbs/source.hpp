@@ -61,6 +61,19 @@ private:
     std::conditional_t<copied, F, F const*> held_;
 };
 
+/// An item of a loop for the items of an indexed_source, whose results are not wanted.
+template <class Reader, class F>
+struct each_item {
+    void operator()(std::size_t position) const {
+        static_cast<void>(read.call_at(f.get(), position));
+    }
+    void walk(task_context& context, std::size_t& i, std::size_t last) const {
+        read.walk(f.get(), context, i, last);
+    }
+    Reader read;
+    function_handle<F> f;
+};
+
 /// A range for the length of a map: a container that the user keeps is referred to, a view or an
 /// rvalue container is moved in.
 template <class Range>
@@ -131,6 +144,31 @@ public:
                                std::remove_cvref_t<decltype(begin)>>>(position)]...);
                 },
                 begins_);
+        }
+
+        /// Calls f for the items from position i to last, and keeps i and the context up to date.
+        /// By iterators and with <, for then the compiler sees that an index does not wrap.
+        template <class F>
+        void walk(F const& f, task_context& context, std::size_t& i, std::size_t last) const {
+            auto const at = [this](std::size_t position) {
+                return std::apply(
+                    [position](auto const&... begin) {
+                        return std::tuple(
+                            begin + static_cast<std::iter_difference_t<
+                                        std::remove_cvref_t<decltype(begin)>>>(position)...);
+                    },
+                    begins_);
+            };
+            auto const end = std::get<0>(at(last));
+            std::apply(
+                [&](auto... it) {
+                    auto& first = std::get<0>(std::tie(it...));
+                    for (; first < end; (++it, ...), ++i) {
+                        context.position = item_position{i};
+                        static_cast<void>(call_item(f, *it...));
+                    }
+                },
+                at(i));
         }
 
     private:

@@ -131,10 +131,7 @@ public:
                 source_type const source(std::forward<Ranges>(ranges)...);
                 function const each(std::forward<F>(f));
                 run_loop(core(), source.size(), loop_for(options),
-                         [read = source.positions(),
-                          call = function_handle(each)](std::size_t position) {
-                             static_cast<void>(read.call_at(call.get(), position));
-                         });
+                         each_item{source.positions(), function_handle(each)});
             } else {
                 auto const each = [call = function(std::forward<F>(f))]<class... Item>(
                                       Item&&... item) requires item_function<function, Item...> {
