@@ -8,10 +8,10 @@
 #include <cstdio>
 #include <functional>
 #include <random>
-#include <ranges>
 #include <stdexcept>
+#include <vector>
 
-// Points of a square that lie in the circle: a number of them for each item, by its own seed.
+// How many of so many random points of a square lie in its circle. Each item has its own seed.
 int hits(int points) {
     std::mt19937_64 random(concur::this_task::seed());
     std::uniform_real_distribution<double> side(-1, 1);
@@ -24,19 +24,17 @@ int hits(int points) {
 }
 
 double estimate_pi(concur::executor auto& ex) {
-    int const runs = 100, points = 10'000;
-    auto const input =
-        std::views::iota(0, runs) | std::views::transform([](int) { return points; });
-    int const inside = ex.map_reduce({.seed = 42}, hits, std::plus<>(), input, 0);
-    return 4.0 * inside / (runs * points);
+    std::vector<int> const runs(100, 10'000);
+    int const inside = ex.map_reduce({.seed = 42}, hits, std::plus<>(), runs, 0);
+    return 4.0 * inside / 1'000'000;
 }
 
 int main() {
-    concur::serial_executor one_by_one;  // at once, on this thread: for debugging
-    std::printf("%.6f\n", estimate_pi(one_by_one));
+    concur::serial_executor serial;  // at once, on this thread: for debugging
+    std::printf("%.6f\n", estimate_pi(serial));
 
-    concur::thread_pool all_cpus;  // on all CPUs
-    std::printf("%.6f\n", estimate_pi(all_cpus));
+    concur::thread_pool threads;  // on all CPUs
+    std::printf("%.6f\n", estimate_pi(threads));
 
     // By name, for instance from the command line.
     for (char const* name : {"serial", "threads"}) {
