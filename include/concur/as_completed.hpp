@@ -55,10 +55,10 @@ private:
     friend auto as_completed(Range&& range, Projection projection, std::optional<duration> timeout);
 };
 
-/// The elements of a range of futures, each once, done ones first. Elements may be futures, pairs or
-/// tuples with a future at the end (a std::map), or anything with a projection. Those that are not
-/// valid() are skipped. References are to the range's own elements; a container given as an rvalue
-/// is moved in, and can grow by add().
+/// The elements of a range of futures, each once, done ones first. Elements may be futures, pairs
+/// or tuples with a future at the end (a std::map), or anything with a projection. Those that are
+/// not valid() are skipped. References are to the range's own elements; a container given as an
+/// rvalue is moved in, and can grow by add().
 ///
 /// timeout  for the whole loop, from this call.
 /// Cost     one list node per future; each step wakes at most one thread.
@@ -197,9 +197,9 @@ template <class Element>
 Element* completed_range<Element>::next() {
     auto& part = *part_;
     if (part.handed_out == part.entries.size()) return nullptr;
-    bool const in_time = detail::block_until([&] { return part.any_ready(); },
-                                             [&] { return part.help(); }, nullptr, part.sleeper,
-                                             part.deadline);
+    bool const in_time =
+        detail::block_until([&] { return part.any_ready(); }, [&] { return part.help(); }, nullptr,
+                            part.sleeper, part.deadline);
     if (!in_time) {
         auto const all = part.entries.size();
         throw timeout_error(std::to_string(all - part.handed_out) + " (of " + std::to_string(all) +

@@ -63,10 +63,10 @@ inline constexpr bool applies_to_elements<F, Tuple, std::index_sequence<I...>> =
 
 /// F can be called with the elements of this tuple, pair or array.
 template <class F, class Tuple>
-concept applicable = requires { std::tuple_size<std::remove_cvref_t<Tuple>>::value; } &&
-                     applies_to_elements<F, Tuple,
-                                         std::make_index_sequence<
-                                             std::tuple_size_v<std::remove_cvref_t<Tuple>>>>;
+concept applicable =
+    requires { std::tuple_size<std::remove_cvref_t<Tuple>>::value; } &&
+    applies_to_elements<F, Tuple,
+                        std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<Tuple>>>>;
 
 /// What unpack() gives.
 template <class F>

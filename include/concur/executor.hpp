@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What every executor promises: the concept, the option structs, the statistics, and what a task can
-// ask about itself. The verbs (submit, map, ...) are described in detail/verbs/verbs.hpp.
+// What every executor promises: the concept, the option structs, the statistics, and what a task
+// can ask about itself. The verbs (submit, map, ...) are described in detail/verbs/verbs.hpp.
 #pragma once
 
 #include <concepts>
@@ -42,22 +42,22 @@ private:
 };
 
 struct task_options {
-    std::string name = {};                       ///< for messages and timelines
-    std::optional<duration> timeout = {};        ///< from the task's start
-    int retries = 0;                             ///< runs again after worker_lost, never otherwise
-    int priority = 0;                            ///< higher first, among tasks not yet taken
-    std::optional<std::uint64_t> seed = {};      ///< what this_task::seed() is made of
+    std::string name = {};                   ///< for messages and timelines
+    std::optional<duration> timeout = {};    ///< from the task's start
+    int retries = 0;                         ///< runs again after worker_lost, never otherwise
+    int priority = 0;                        ///< higher first, among tasks not yet taken
+    std::optional<std::uint64_t> seed = {};  ///< what this_task::seed() is made of
 };
 
 struct map_options {
     std::string name = {};
-    count chunk_size = 0;                        ///< items per job; 0: by measured time
-    count window = 0;                            ///< inputs in flight or unread; 0: by measured time
-    std::optional<duration> timeout = {};        ///< per item, from its start
-    std::optional<duration> deadline = {};       ///< for everything, from the call
-    int retries = 0;                             ///< per item, after worker_lost only
+    count chunk_size = 0;                   ///< items per job; 0: by measured time
+    count window = 0;                       ///< inputs in flight or unread; 0: by measured time
+    std::optional<duration> timeout = {};   ///< per item, from its start
+    std::optional<duration> deadline = {};  ///< for everything, from the call
+    int retries = 0;                        ///< per item, after worker_lost only
     int priority = 0;
-    std::optional<std::uint64_t> seed = {};      ///< with the position it makes this_task::seed()
+    std::optional<std::uint64_t> seed = {};  ///< with the position it makes this_task::seed()
 };
 
 struct shutdown_options {
@@ -65,8 +65,8 @@ struct shutdown_options {
     bool cancel_pending = false;  ///< tasks that have not started are cancelled
 };
 
-/// submitted = pending + running + completed + failed + cancelled. Exact when idle, recent otherwise.
-/// The items of a map count as tasks.
+/// submitted = pending + running + completed + failed + cancelled. Exact when idle, recent
+/// otherwise. The items of a map count as tasks.
 struct executor_stats {
     std::size_t workers = 0;
     std::size_t pending = 0;  ///< also those that wait for their inputs
@@ -111,8 +111,8 @@ namespace this_task {
 /// Cost: a load.
 inline bool stop_requested() noexcept { return detail::current_stop_requested(); }
 
-/// The same as a token, for std::stop_callback and condition_variable_any. Outside of tasks: a token
-/// that never stops. Cost: an allocation at the first call in a task.
+/// The same as a token, for std::stop_callback and condition_variable_any. Outside of tasks: a
+/// token that never stops. Cost: an allocation at the first call in a task.
 inline std::stop_token stop_token() { return detail::current_stop_token(); }
 
 /// A number for a random generator that depends on the `seed` option and the item's position only:
@@ -129,7 +129,8 @@ inline std::uint64_t seed() {
     return detail::mix64(detail::mix64(*task->seed) + static_cast<std::uint64_t>(task->position));
 }
 
-/// Which attempt this is, from 1; more only under retry() and after worker_lost. 0 outside of tasks.
+/// Which attempt this is, from 1; more only under retry() and after worker_lost. 0 outside of
+/// tasks.
 inline int attempt() noexcept {
     auto const* const task = detail::this_task_context;
     return task ? task->attempt : 0;

@@ -45,15 +45,15 @@ public:
     std::future_status wait_until(std::chrono::time_point<Clock, Span> when) const {
         // Subtracted as floating-point numbers: time_point::min() is no overflow, only long ago.
         using seconds = std::chrono::duration<long double>;
-        seconds const left = seconds(when.time_since_epoch()) - seconds(Clock::now().time_since_epoch());
+        seconds const left =
+            seconds(when.time_since_epoch()) - seconds(Clock::now().time_since_epoch());
         return status(wait_done(checked(), deadline_of(left)));
     }
 
     /// These three never block, and may be asked in a loop.
     bool done() const noexcept { return state_ && poll_done(*state_); }
     bool running() const noexcept {
-        return state_ && phase_of(state_->look()) == phase_running &&
-               !(state_->look() & not_ready);
+        return state_ && phase_of(state_->look()) == phase_running && !(state_->look() & not_ready);
     }
     bool cancelled() const noexcept {
         return state_ && phase_of(state_->look()) == phase_cancelled;
@@ -134,9 +134,12 @@ protected:
     /// Of a state that is done: the exception, or null.
     static std::exception_ptr problem_of(state& s) {
         switch (phase_of(s.look())) {
-            case phase_value: return nullptr;
-            case phase_error: return error_of(s);
-            default: return std::make_exception_ptr(task_cancelled());
+            case phase_value:
+                return nullptr;
+            case phase_error:
+                return error_of(s);
+            default:
+                return std::make_exception_ptr(task_cancelled());
         }
     }
     std::exception_ptr problem() const { return problem_of(*state_); }
@@ -164,8 +167,9 @@ struct future_access {
 /// One result of type T, to be taken once.
 template <class T>
 class [[nodiscard]] future : public detail::future_base {
-    static_assert(!std::is_reference_v<T>,
-                  "future<T&>: a future holds a value; return a pointer or a std::reference_wrapper");
+    static_assert(
+        !std::is_reference_v<T>,
+        "future<T&>: a future holds a value; return a pointer or a std::reference_wrapper");
 
 public:
     using value_type = T;
@@ -266,8 +270,7 @@ class promise {
     using block = detail::job<nothing, T, false>;
 
 public:
-    promise()
-        : state_(&block::make(nullptr, detail::not_ready, 1, [] { return nothing{}; })) {}
+    promise() : state_(&block::make(nullptr, detail::not_ready, 1, [] { return nothing{}; })) {}
     promise(promise&& other) noexcept
         : state_(std::move(other.state_)), retrieved_(other.retrieved_) {}
     promise& operator=(promise&& other) noexcept {

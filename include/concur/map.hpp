@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // What map and map_unordered give: lazy, single-pass ranges of results. At most `window` inputs are
-// in flight or unread, so an endless input needs bounded memory. Dropping one early cancels what has
-// not started, asks what runs to stop and waits for it, for it may use your locals.
-// One thread at a time. Not copyable. Each step blocks until there is a result; inside a task of the
-// same executor it runs the work.
+// in flight or unread, so an endless input needs bounded memory. Dropping one early cancels what
+// has not started, asks what runs to stop and waits for it, for it may use your locals. One thread
+// at a time. Not copyable. Each step blocks until there is a result; inside a task of the same
+// executor it runs the work.
 #pragma once
 
 #include <iterator>
@@ -174,8 +174,8 @@ class [[nodiscard]] unordered_map_outcomes
                                     detail::unordered_outcomes<R>> {
 public:
     explicit unordered_map_outcomes(std::unique_ptr<detail::map_stream<R>> stream)
-        : detail::stepping_range<std::pair<std::size_t, outcome<R>>,
-                                 detail::unordered_outcomes<R>>(std::move(stream)) {}
+        : detail::stepping_range<std::pair<std::size_t, outcome<R>>, detail::unordered_outcomes<R>>(
+              std::move(stream)) {}
 
     std::vector<std::pair<std::size_t, outcome<R>>> collect() {
         return detail::collect_rest(*this);

@@ -26,7 +26,8 @@ class serial_core final : public executor_core {
 public:
     static constexpr bool runs_in_submit = true;
 
-    explicit serial_core(handler<std::exception_ptr> on_error) : executor_core(std::move(on_error)) {}
+    explicit serial_core(handler<std::exception_ptr> on_error)
+        : executor_core(std::move(on_error)) {}
 
     void admit(bool) override {
         if (inert()) throw broken_executor("this executor was made before a fork()");

@@ -11,21 +11,23 @@
 
 #include <concur/detail/task/handler.hpp>
 #include <concur/detail/thread_pool/core.hpp>
+#include <concur/detail/thread_pool/run.hpp>
 #include <concur/detail/thread_pool/shutdown.hpp>
+#include <concur/detail/thread_pool/waiting.hpp>
 #include <concur/detail/verbs/verbs.hpp>
 #include <concur/executor.hpp>
 
 namespace concur::inline v0 {
 
 struct thread_pool_options {
-    count workers = 0;     ///< 0: usable_cpus()
-    std::string name = {}; ///< of the threads
-    /// f(std::size_t worker) or f(), once in every worker before its first task. When it throws, the
-    /// executor is broken: pending and later calls get broken_executor with its text.
+    count workers = 0;      ///< 0: usable_cpus()
+    std::string name = {};  ///< of the threads
+    /// f(std::size_t worker) or f(), once in every worker before its first task. When it throws,
+    /// the executor is broken: pending and later calls get broken_executor with its text.
     detail::handler<std::size_t> initializer = {};
     /// Gets what post()ed tasks and callbacks throw; default: a line on stderr.
     detail::handler<std::exception_ptr> on_error = {};
-    count max_pending = 0; ///< submit from outside waits while so many tasks wait; 0: no limit
+    count max_pending = 0;  ///< submit from outside waits while so many tasks wait; 0: no limit
 };
 
 class thread_pool : public detail::executor_verbs<thread_pool> {
@@ -76,8 +78,8 @@ inline std::size_t thread_pool::checked_workers(std::size_t wanted) {
 }
 
 inline thread_pool::thread_pool(thread_pool_options options)
-    : core_(new detail::thread_pool_core({checked_workers(options.workers),
-                                          std::move(options.name), std::move(options.initializer),
+    : core_(new detail::thread_pool_core({checked_workers(options.workers), std::move(options.name),
+                                          std::move(options.initializer),
                                           std::move(options.on_error), options.max_pending})) {
     try {
         core_->start_threads();

@@ -22,8 +22,8 @@ struct wait_result {
     std::vector<std::size_t> pending;
 };
 
-/// Waits for the futures in a range: elements that are futures, pairs or tuples with one at the end,
-/// or anything with a projection. Elements that are not valid() are skipped; of copies of one
+/// Waits for the futures in a range: elements that are futures, pairs or tuples with one at the
+/// end, or anything with a projection. Elements that are not valid() are skipped; of copies of one
 /// shared_future the first counts.
 ///
 /// timeout  how long at most; zero or less only looks. Nothing is thrown when it passes.
@@ -55,11 +55,17 @@ public:
         for (std::size_t i = 0; i < linked_; ++i) states_[i].first->remove_waiter(nodes_[i]);
     }
 
-    void add(state& s, std::size_t position) { states_.emplace_back(state_ref::share(s), position); }
+    void add(state& s, std::size_t position) {
+        states_.emplace_back(state_ref::share(s), position);
+    }
 
     void drop_copies() {
-        auto const before = [](auto const& a, auto const& b) { return a.first.get() < b.first.get(); };
-        auto const same = [](auto const& a, auto const& b) { return a.first.get() == b.first.get(); };
+        auto const before = [](auto const& a, auto const& b) {
+            return a.first.get() < b.first.get();
+        };
+        auto const same = [](auto const& a, auto const& b) {
+            return a.first.get() == b.first.get();
+        };
         std::stable_sort(states_.begin(), states_.end(), before);
         states_.erase(std::unique(states_.begin(), states_.end(), same), states_.end());
         std::sort(states_.begin(), states_.end(),

@@ -134,7 +134,8 @@ future<std::size_t> when_any(Range& range, Projection projection = {}) {
         ++position;
     }
     if (inputs.empty()) {
-        throw std::invalid_argument("when_any: no valid future in the range, so none would be done");
+        throw std::invalid_argument(
+            "when_any: no valid future in the range, so none would be done");
     }
     state& s = block::make(nullptr, not_ready, 2, [&] { return first_of{std::move(positions)}; });
     auto result = future_access::make<std::size_t>(state_ref(&s));
@@ -145,8 +146,7 @@ future<std::size_t> when_any(Range& range, Projection projection = {}) {
         block::run_claimed(dependent);
     };
     try {
-        s.ops->extras(s)->inputs =
-            std::make_unique<input_list>(s, std::move(inputs), first_done);
+        s.ops->extras(s)->inputs = std::make_unique<input_list>(s, std::move(inputs), first_done);
     } catch (...) {
         abandon(s, 1);
         throw;

@@ -64,8 +64,8 @@ decltype(auto) with_one_of(std::string_view name, executor_options const& option
 /// before. Name the classes to narrow the list: with_executor<serial_executor, thread_pool>(...).
 ///
 /// name     "serial" or "threads".
-/// use      a callable that takes any of the executors (auto& ex) and returns the same type for all.
-/// Throws   std::invalid_argument for an unknown name, with the names that there are.
+/// use      a callable that takes any of the executors (auto& ex) and returns the same type for
+/// all. Throws   std::invalid_argument for an unknown name, with the names that there are.
 template <class... Executors, class Use>
 decltype(auto) with_executor(std::string_view name, executor_options const& options, Use&& use) {
     if constexpr (sizeof...(Executors) == 0) {

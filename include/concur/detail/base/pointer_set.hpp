@@ -32,7 +32,7 @@ private:
     void grow() {
         auto const before = std::move(slots_);
         auto const size_before = std::exchange(size_, size_ == 0 ? 16 : size_ * 2);
-        slots_.reset(new void const*[size_]{});
+        slots_.reset(new void const* [size_] {});
         for (std::size_t i = 0; i < size_before; ++i) {
             if (before[i]) find(before[i]) = before[i];
         }

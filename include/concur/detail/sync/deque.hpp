@@ -48,12 +48,13 @@ public:
         if (b - t > r->mask) r = grow(*r, t, b);
         r->at(b).store(item, std::memory_order_relaxed);  // [deque] published by bottom
         chaos_point();
-        bottom_.store(b + 1, std::memory_order_release);  // [deque] slot before bottom, with steal()
+        bottom_.store(b + 1,
+                      std::memory_order_release);  // [deque] slot before bottom, with steal()
     }
 
     /// Owner only: the item pushed last, or null.
     T* pop() noexcept {
-        auto const b = bottom_.load(std::memory_order_relaxed) - 1;  // [deque] own writes
+        auto const b = bottom_.load(std::memory_order_relaxed) - 1;    // [deque] own writes
         if (b < top_.load(std::memory_order_relaxed)) return nullptr;  // [deque] top only grows
         ring* const r = ring_.load(std::memory_order_relaxed);         // [deque] own writes
         bottom_.store(b);
@@ -73,9 +74,9 @@ public:
 
     /// Owner only: pops `item` if it is the one pushed last.
     bool pop_if(T const* item) noexcept {
-        auto const b = bottom_.load(std::memory_order_relaxed) - 1;      // [deque] own writes
-        if (b < top_.load(std::memory_order_relaxed)) return false;      // [deque] top only grows
-        ring* const r = ring_.load(std::memory_order_relaxed);           // [deque] own writes
+        auto const b = bottom_.load(std::memory_order_relaxed) - 1;  // [deque] own writes
+        if (b < top_.load(std::memory_order_relaxed)) return false;  // [deque] top only grows
+        ring* const r = ring_.load(std::memory_order_relaxed);       // [deque] own writes
         if (r->at(b).load(std::memory_order_relaxed) != item) return false;  // [deque] own writes
         return pop() != nullptr;
     }
@@ -87,7 +88,7 @@ public:
         chaos_point();
         auto const b = bottom_.load();
         if (t >= b || t < mark) return nullptr;
-        ring* const r = ring_.load(std::memory_order_acquire);  // [deque] with grow()
+        ring* const r = ring_.load(std::memory_order_acquire);     // [deque] with grow()
         T* const item = r->at(t).load(std::memory_order_relaxed);  // [deque] CAS validates
         return top_.compare_exchange_strong(t, t + 1) ? item : nullptr;
     }

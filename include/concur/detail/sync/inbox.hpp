@@ -40,7 +40,8 @@ public:
 
     /// Owner only: items that may be put.
     std::size_t room() const noexcept {
-        return Capacity - (pending_ - head_.load(std::memory_order_acquire));  // [inbox] with take()
+        return Capacity -
+               (pending_ - head_.load(std::memory_order_acquire));  // [inbox] with take()
     }
 
     /// Any thread: the oldest item, or null.

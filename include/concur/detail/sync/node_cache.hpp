@@ -150,8 +150,9 @@ constexpr std::size_t block_size(std::size_t kind) noexcept { return cache_line 
 
 inline block_store& store_of(std::size_t kind) {
     // Leaked on purpose: see block_store.
-    static block_store* const stores[block_kinds] = {
-        new block_store(block_size(0)), new block_store(block_size(1)), new block_store(block_size(2))};
+    static block_store* const stores[block_kinds] = {new block_store(block_size(0)),
+                                                     new block_store(block_size(1)),
+                                                     new block_store(block_size(2))};
     return *stores[kind];
 }
 
@@ -230,9 +231,9 @@ private:
     }
 };
 
-// Trivial and constant-initialised: reading it is one instruction, and it is still there while other
-// thread-locals are destroyed. Its watcher gives the blocks back when the thread ends; blocks that
-// come later stay with the thread and are lost, a handful at most.
+// Trivial and constant-initialised: reading it is one instruction, and it is still there while
+// other thread-locals are destroyed. Its watcher gives the blocks back when the thread ends; blocks
+// that come later stay with the thread and are lost, a handful at most.
 struct thread_blocks {
     local_blocks of[block_kinds];
     bool watched;

@@ -16,8 +16,8 @@ namespace concur::inline v0::detail {
 //
 //   word      meaning                     who moves it on
 //   empty     nothing happened            owner to asleep, any thread to token
-//   asleep    the owner is in the kernel  any thread to token (and wakes), owner to empty (time-out)
-//   token     one wake-up is kept         owner to empty
+//   asleep    the owner is in the kernel  any thread to token (and wakes), owner to empty
+//   (time-out) token     one wake-up is kept         owner to empty
 //
 // Invariant  unpark() after the owner's last look at the world is never lost: the token stays.
 // Order      what a thread wrote before unpark() is seen by the owner after park(): the exchange in

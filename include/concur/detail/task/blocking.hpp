@@ -97,7 +97,8 @@ inline bool wait_done(state& s, time_point deadline = time_point::max()) {
                        deadline);
 }
 
-/// Waits for a state that may refer to the caller's locals: whatever happens, it is done afterwards.
+/// Waits for a state that may refer to the caller's locals: whatever happens, it is done
+/// afterwards.
 inline void wait_ended(state& s) noexcept {
     // A limit, if a far one: nothing is said of deadlocks, for nobody could act on it.
     constexpr auto far = time_point::max() - duration(1);

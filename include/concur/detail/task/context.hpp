@@ -47,8 +47,8 @@ enum class item_position : std::uint64_t {};
 
 /// The task, or the item of a map, that the calling thread runs.
 struct task_context {
-    state* task;                       // asked to stop through this
-    bool linked;                       // and through that of `outer`: an item and its chunk
+    state* task;                        // asked to stop through this
+    bool linked;                        // and through that of `outer`: an item and its chunk
     std::optional<std::uint64_t> seed;  // the option; the item's position is mixed in on demand
     item_position position;
     int attempt;              // from 1

@@ -18,9 +18,9 @@ namespace concur::inline v0::detail {
 
 /// A worker that sleeps inside a task.
 struct wait_place {
-    state* target;    // what it waits for; null: several things
-    bool endless;     // without a time limit
-    parker* sleeper;  // wakes it
+    state* target;                // what it waits for; null: several things
+    bool endless;                 // without a time limit
+    parker* sleeper;              // wakes it
     wait_place* next = nullptr;   // in the executor's list
     wait_place* outer = nullptr;  // the wait of the same worker around this one
 };
@@ -46,8 +46,8 @@ struct dependent_link {
     }
 }
 
-/// Where an executor's on_error can be found while the executor exists: a future may outlive it, and
-/// its callback may throw afterwards.
+/// Where an executor's on_error can be found while the executor exists: a future may outlive it,
+/// and its callback may throw afterwards.
 class error_sink {
 public:
     [[gnu::cold]] error_sink(void const* core, handler<std::exception_ptr> on_error)

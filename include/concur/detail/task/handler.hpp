@@ -24,7 +24,8 @@ public:
                   std::is_invocable_v<std::decay_t<F>&>))
     handler(F&& f) : call_(new holder<std::decay_t<F>>(std::forward<F>(f))) {}
     handler(handler const& other) noexcept : call_(other.call_) {
-        if (call_) call_->references.fetch_add(1, std::memory_order_relaxed);  // [handler] holder adds
+        if (call_)
+            call_->references.fetch_add(1, std::memory_order_relaxed);  // [handler] holder adds
     }
     handler(handler&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
     handler& operator=(handler other) noexcept {

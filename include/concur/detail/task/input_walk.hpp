@@ -15,8 +15,8 @@ class input_walk {
 public:
     /// Calls `visit` with `start` and everything that it waits for, inputs before the state that
     /// waits for them once more: running an input may have made it ready. Ends when `visit` says
-    /// stop, or when start is done. The references are let go with the walk, not in it: the last one
-    /// runs destructors of users.
+    /// stop, or when start is done. The references are let go with the walk, not in it: the last
+    /// one runs destructors of users.
     template <class Visit>
     void go(state& start, Visit&& visit) {
         if (visit(start) == verdict::stop) return;

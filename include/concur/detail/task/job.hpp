@@ -98,11 +98,10 @@ private:
         explicit expiry(state& task) : task_(task) {}
         void expired() noexcept override {
             auto& extras = *extras_of(task_);
-            extras.error_aside = std::make_exception_ptr(
-                timeout_error("the task" + (extras.name.empty() ? "" : " '" + extras.name + "'") +
-                              " ran into its time limit of " +
-                              std::to_string(std::chrono::duration<double>(*extras.timeout).count()) +
-                              " s"));
+            extras.error_aside = std::make_exception_ptr(timeout_error(
+                "the task" + (extras.name.empty() ? "" : " '" + extras.name + "'") +
+                " ran into its time limit of " +
+                std::to_string(std::chrono::duration<double>(*extras.timeout).count()) + " s"));
             if (!task_.expire()) return;
             if (task_.look() & stop_watched) stop_registry::ask_sources(task_);
         }
@@ -202,8 +201,8 @@ private:
     }
 
     static constexpr state_ops make_operations() noexcept {
-        state_ops table{&run,    &drop,       &destroy, nullptr,
-                        nullptr, Call::tasks, Use == result_use::reported};
+        state_ops table{
+            &run, &drop, &destroy, nullptr, nullptr, Call::tasks, Use == result_use::reported};
         if constexpr (Extras) {
             table.inputs = &inputs_of;
             table.extras = &extras_of;

@@ -22,13 +22,13 @@ struct task_extras;
 
 /// What differs between kinds of tasks: a table per type.
 struct state_ops {
-    void (*run)(state&);               ///< claimed by the caller: calls, stores, publishes, releases
-    void (*drop)(state&);              ///< claimed by the caller, will not run: frees the callable
+    void (*run)(state&);   ///< claimed by the caller: calls, stores, publishes, releases
+    void (*drop)(state&);  ///< claimed by the caller, will not run: frees the callable
     void (*destroy)(state&) noexcept;  ///< no references left: frees the result and the memory
-    input_list* (*inputs)(state&) noexcept;  ///< null: waits for no other state
+    input_list* (*inputs)(state&) noexcept;   ///< null: waits for no other state
     task_extras* (*extras)(state&) noexcept;  ///< null: submitted without options
-    std::size_t tasks;                 ///< how many tasks it counts for in statistics
-    bool reports;                      ///< failures go to on_error: there is no future
+    std::size_t tasks;                        ///< how many tasks it counts for in statistics
+    bool reports;                             ///< failures go to on_error: there is no future
 };
 
 /// Whoever wants to know that a state is done: a node in the state's list, linked by the waiter.
@@ -124,7 +124,7 @@ public:
             if (phase_of(seen) != phase_pending || (seen & not_ready)) return false;
         } while (!word.compare_exchange_weak(
             seen, (seen | phase_running) + (std::uint64_t{runner} << runner_shift),
-            std::memory_order_acq_rel,    // [state] the submitter's writes, with its queue
+            std::memory_order_acq_rel,  // [state] the submitter's writes, with its queue
             std::memory_order_relaxed));  // [state] looks again
         return true;
     }
@@ -136,7 +136,7 @@ public:
         do {
             if (phase_of(seen) != phase_pending) return false;
         } while (!word.compare_exchange_weak(seen, seen | phase_cancelled,
-                                             std::memory_order_acq_rel,    // [state] publish
+                                             std::memory_order_acq_rel,  // [state] publish
                                              std::memory_order_acquire));  // [state]
         if (seen & (has_waiters | list_locked)) tell_waiters();
         return true;
@@ -153,7 +153,7 @@ public:
         do {
             if (phase_of(seen) != phase_pending) return false;
         } while (!word.compare_exchange_weak(seen, seen | phase_running | not_ready,
-                                             std::memory_order_acq_rel,    // [state] one setter
+                                             std::memory_order_acq_rel,  // [state] one setter
                                              std::memory_order_acquire));  // [state]
         return true;
     }
@@ -164,7 +164,7 @@ public:
         do {
             if (phase_of(seen) != phase_running) return false;
         } while (!word.compare_exchange_weak(seen, seen | sealed,
-                                             std::memory_order_acq_rel,    // [state] with expire()
+                                             std::memory_order_acq_rel,  // [state] with expire()
                                              std::memory_order_acquire));  // [state]
         return true;
     }
@@ -176,7 +176,7 @@ public:
             if (phase_of(seen) != phase_running || (seen & sealed)) return false;
         } while (!word.compare_exchange_weak(
             seen, (seen - phase_running + phase_error) | error_aside | stop_asked,
-            std::memory_order_acq_rel,    // [state] extras before phase, with look()
+            std::memory_order_acq_rel,  // [state] extras before phase, with look()
             std::memory_order_acquire));  // [state]
         if (seen & (has_waiters | list_locked)) tell_waiters();
         return true;
@@ -309,9 +309,9 @@ private:
     waiter* waiters_ = nullptr;
 };
 
-/// Runs what a finished state left to be called. A chain of a million dependent states must not be a
-/// million frames deep: inner calls only queue up behind the outermost one. User code starts afresh:
-/// it may wait for what its own actions set off.
+/// Runs what a finished state left to be called. A chain of a million dependent states must not be
+/// a million frames deep: inner calls only queue up behind the outermost one. User code starts
+/// afresh: it may wait for what its own actions set off.
 class deferred_calls {
 public:
     static void run(waiter* list) noexcept {

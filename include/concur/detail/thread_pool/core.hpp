@@ -16,12 +16,13 @@
 #include <concur/detail/sync/injection_queue.hpp>
 #include <concur/detail/sync/priority_queue.hpp>
 #include <concur/detail/task/blocking.hpp>
-#include <concur/detail/task/input_walk.hpp>
 #include <concur/detail/thread_pool/idle_set.hpp>
 #include <concur/detail/thread_pool/worker.hpp>
 #include <concur/executor.hpp>
 
 namespace concur::inline v0::detail {
+
+class input_walk;
 
 // Protocol [end]
 //
@@ -34,7 +35,8 @@ namespace concur::inline v0::detail {
 //            or running when admitted was read.
 // Exit       a worker leaves when the gate is not open and all are retired. Whoever retires a job
 //            elsewhere, and each worker on its way to sleep, tells those who wait for that.
-// Lifetime   a job that is not retired keeps the pool's destructor waiting; whoever retires one on a
+// Lifetime   a job that is not retired keeps the pool's destructor waiting; whoever retires one on
+// a
 //            foreign thread holds a reference meanwhile.
 class thread_pool_core final : public executor_core {
 public:
@@ -201,16 +203,10 @@ inline void thread_pool_core::start_threads() {
             shut_down({.wait = false, .cancel_pending = true});
             join_threads();
             throw broken_executor("thread_pool: only " + std::to_string(started) + " of " +
-                                  std::to_string(options_.workers) +
-                                  " threads could be started (" + problem.what() +
-                                  "); ask for fewer workers");
+                                  std::to_string(options_.workers) + " threads could be started (" +
+                                  problem.what() + "); ask for fewer workers");
         }
     }
-}
-
-inline thread_pool_core::~thread_pool_core() {
-    // What is left in the queues was decided by others: cancelled, or run inside a wait.
-    drain([](state& task) { task.release(); });
 }
 
 // ---- implementation: submitters
@@ -220,9 +216,12 @@ inline void thread_pool_core::require_open() {
         throw broken_executor("this executor was made before a fork(); make one in the child");
     }
     switch (gate_.load()) {
-        case open: return;
-        case shut: throw executor_shut_down();
-        default: throw broken_executor(broken_text());
+        case open:
+            return;
+        case shut:
+            throw executor_shut_down();
+        default:
+            throw broken_executor(broken_text());
     }
 }
 
@@ -279,7 +278,8 @@ inline void thread_pool_core::enqueue(state& task) noexcept {
             outside_.push(task);
         }
     } catch (std::bad_alloc const&) {
-        outside_.push(task);  // needs no memory; the order is not what it should be, the task is safe
+        outside_.push(
+            task);  // needs no memory; the order is not what it should be, the task is safe
     }
     here && !by_priority ? idle_.work_for_all() : idle_.work_for_workers();
     if (gate_.load() == broken) fail_everything();
@@ -315,278 +315,6 @@ inline void thread_pool_core::unlink(dependent_link& link) noexcept {
     link.previous->next = link.next;
     link.next->previous = link.previous;
     link.next = link.previous = &link;
-}
-
-// ---- implementation: workers
-
-inline void thread_pool_core::run_thread(pool_worker& worker) noexcept {
-    name_thread(options_.name.empty()
-                    ? "concur worker"
-                    : (options_.name + " " + std::to_string(worker.index)).c_str());
-    worker_context place{this, worker.index, &worker.counts, nullptr};
-    {
-        scoped_context const scope(this_worker_context, place);
-        idle_.start_search();
-        if (initialize(worker)) work(worker);
-    }
-    release();
-}
-
-inline bool thread_pool_core::initialize(pool_worker& worker) noexcept {
-    if (!options_.initializer) return true;
-    std::string text;
-    try {
-        options_.initializer(worker.index);
-        return true;
-    } catch (...) {
-        text = text_of(std::current_exception());
-    }
-    idle_.stop_search();
-    break_with("thread_pool: the initializer of worker " + std::to_string(worker.index) +
-               " threw: " + text);
-    return false;
-}
-
-/// Enters and leaves as a searcher.
-inline void thread_pool_core::work(pool_worker& worker) {
-    for (;;) {
-        state* task = wait_for_work(worker);
-        if (!task) return;
-        do {
-            run_queued(worker, *task);
-            task = next(worker);
-        } while (task);
-        idle_.start_search();
-    }
-}
-
-inline void thread_pool_core::run_queued(pool_worker& worker, state& task) {
-    chaos_point();
-    if (!claim_and_run(worker, task, true)) task.release();
-}
-
-/// `queued`: the caller holds the reference of the task's way here.
-inline bool thread_pool_core::claim_and_run(pool_worker& worker, state& task, bool queued) {
-    if (this_worker_context->core != this) [[unlikely]] {
-        // A task of this pool uses another executor, whose task waits for one of this pool.
-        worker_context place{this, worker.index, &worker.counts, this_worker_context};
-        scoped_context const scope(this_worker_context, place);
-        return claim_and_run(worker, task, queued);
-    }
-    worker.frames.enter(task, worker.deque.bottom());
-    bool const won = task.claim(worker.index);
-    if (won) {
-        if (!queued && !worker.deque.pop_if(&task)) task.retain();
-        if (options_.max_pending != 0) left_pending();
-        tally::add(worker.counts.started, task.ops->tasks);
-        task.ops->run(task);
-        tally::add(worker.counts.retired, 1);
-    }
-    worker.frames.leave();
-    return won;
-}
-
-inline state* thread_pool_core::next(pool_worker& worker) noexcept {
-    if (by_priority_.any_above()) {
-        if (auto* const item = by_priority_.take(true)) return static_cast<state*>(item);
-    }
-    // Now and then outside tasks go first, so that tasks which keep submitting cannot starve them.
-    if (++worker.turn % 64 == 0) {
-        if (state* const task = next_from_outside(worker)) return task;
-    }
-    if (state* const task = worker.deque.pop()) return task;
-    if (state* const task = next_from_outside(worker)) return task;
-    if (state* const task = steal(worker)) return task;
-    return static_cast<state*>(by_priority_.take(false));
-}
-
-inline state* thread_pool_core::next_from_outside(pool_worker& worker) noexcept {
-    if (state* const task = worker.batch.take()) return task;
-    refill(worker);
-    return worker.batch.take();
-}
-
-/// Takes a batch that is about 10 us of work, so that the price of moving a cache line between CPUs
-/// is paid once per batch and not once per task.
-inline void thread_pool_core::refill(pool_worker& worker) noexcept {
-    if (outside_.empty()) return;
-    auto const now = steady_clock::now();
-    if (worker.batch_taken != time_point{}) {
-        auto const took = now - worker.batch_taken;
-        if (took < std::chrono::microseconds(10)) {
-            worker.batch_size = std::min(worker.batch_size * 2, worker.batch.capacity);
-        } else if (took > std::chrono::microseconds(20)) {
-            worker.batch_size = std::max<std::size_t>(worker.batch_size / 2, 1);
-        }
-    }
-    worker.batch_taken = now;
-    auto const most = std::min(worker.batch_size, worker.batch.room());
-    auto const taken = outside_.take_batch(most, [&](queue_link& item) {
-        worker.batch.put(&static_cast<state&>(item));
-    });
-    if (taken == 0) return;
-    worker.batch.publish();
-    if (taken > 1) idle_.work_for_workers();
-}
-
-inline state* thread_pool_core::steal(pool_worker& worker) noexcept {
-    auto const n = options_.workers;
-    if (n == 1) return nullptr;
-    worker.random = mix64(worker.random);
-    auto const first = static_cast<std::size_t>(worker.random % n);
-    for (std::size_t i = 0; i < n; ++i) {
-        pool_worker& victim = workers_[(first + i) % n];
-        if (&victim == &worker) continue;
-        if (state* const task = victim.batch.take()) return task;
-        if (state* const task = victim.deque.steal()) return task;
-    }
-    return nullptr;
-}
-
-inline bool thread_pool_core::any_work() const noexcept {
-    if (!outside_.empty() || !by_priority_.empty()) return true;
-    for (std::size_t i = 0; i < options_.workers; ++i) {
-        if (!workers_[i].batch.empty() || !workers_[i].deque.empty()) return true;
-    }
-    return false;
-}
-
-/// Searches, then sleeps. Called as a searcher; with a task it is none any more. Null: the end.
-inline state* thread_pool_core::wait_for_work(pool_worker& worker) noexcept {
-    constexpr int rounds = 50;
-    worker.batch_taken = {};  // the time until the next batch is not work
-    for (;;) {
-        for (int round = 0; round < rounds; ++round) {
-            if (state* const task = next(worker)) {
-                // The last searcher leaves: if there is more, somebody else has to look for it.
-                if (idle_.stop_search() && any_work()) idle_.wake_worker();
-                return task;
-            }
-            for (int spin = 0; spin < 16 && outside_.empty(); ++spin) cpu_relax();
-            if (round == 0) tell_if_idle();
-            yield_thread();
-        }
-        if (!sleep(worker)) return nullptr;
-    }
-}
-
-/// True: searching again. False: the pool is at its end, and the worker counted nowhere.
-inline bool thread_pool_core::sleep(pool_worker& worker) noexcept {
-    idle_.fall_asleep(worker);
-    chaos_point();
-    // A place that has been lent meanwhile is not this thread's to get up in.
-    if (any_work() && idle_.get_up(worker)) return true;
-    tell_if_idle();
-    while (idle_.asleep(worker)) {
-        if (over() && idle_.get_up(worker)) break;
-        worker.sleeper.park();
-    }
-    if (!over()) return true;
-    idle_.stop_search();
-    wake_everybody();
-    return false;
-}
-
-inline bool thread_pool_core::lend_place(worker_context& place) noexcept {
-    pool_worker* const worker = options_.initializer ? nullptr : idle_.lend();
-    if (worker) place = {this, worker->index, &worker->counts, nullptr};
-    return worker != nullptr;
-}
-
-inline void thread_pool_core::return_place(worker_context& place) noexcept {
-    idle_.take_back(workers_[place.index]);
-    // Tasks that the loop submitted may lie in this worker's deque, and its thread sleeps.
-    if (any_work()) idle_.work_for_workers();
-}
-
-// ---- implementation: waiting inside tasks
-
-inline bool thread_pool_core::help(state& target) {
-    pool_worker* const here = place_of_this_thread();
-    if (!here) return false;
-    auto const phase = phase_of(target.look());
-    if (phase == phase_running) return run_descendant(*here, target);
-    if (phase == phase_pending && !target.ops->inputs) return run_awaited(*here, target);
-    bool helped = false;
-    input_walk walk;
-    walk.go(target, [&](state& task) {
-        helped = run_awaited(*here, task) || run_descendant(*here, task) || helped;
-        return input_walk::verdict::go_on;
-    });
-    return helped;
-}
-
-/// Runs the task here if nobody has started it.
-inline bool thread_pool_core::run_awaited(pool_worker& worker, state& task) {
-    auto const seen = task.look();
-    if (task.owner != this || phase_of(seen) != phase_pending || (seen & not_ready)) return false;
-    return claim_and_run(worker, task, false);
-}
-
-/// Takes something that the task submitted from the worker that runs it (leapfrogging: D. Wagner
-/// and B. Calder, "Leapfrogging: a portable technique for implementing efficient futures", 1993).
-inline bool thread_pool_core::run_descendant(pool_worker& worker, state& task) {
-    auto const seen = task.look();
-    if (!runs_here(task, seen)) return false;
-    pool_worker& runner = workers_[runner_of(seen)];
-    if (&runner == &worker) return false;
-    auto const position = runner.frames.find(task);
-    if (position < 0) return false;
-    state* const found = runner.deque.steal(position);
-    if (!found) return false;
-    chaos_point();
-    if (phase_of(task.look()) == phase_running) {
-        run_queued(worker, *found);
-    } else {
-        // It may be something else's: running it could need a lock that is held here.
-        outside_.push(*found);
-        idle_.work_for_workers();
-    }
-    return true;
-}
-
-inline void thread_pool_core::begin_wait(wait_place& wait) {
-    pool_worker& here = *place_of_this_thread();
-    {
-        input_walk walk;  // outlives the lock: what it lets go of may run user code
-        std::lock_guard const lock(wait_mutex_);
-        if (wait.target && wait.endless && waits_for_itself(here, *wait.target, walk)) {
-            throw would_deadlock(
-                "this task waits for itself, directly or through others that wait for it");
-        }
-        wait.outer = std::exchange(here.waits, &wait);
-    }
-    idle_.helper_sleeps(wait);
-}
-
-inline void thread_pool_core::end_wait(wait_place& wait) noexcept {
-    idle_.helper_wakes(wait);
-    std::lock_guard const lock(wait_mutex_);
-    place_of_this_thread()->waits = wait.outer;
-}
-
-/// Follows who waits for whom, from `target` to a task under this thread's feet. Waits of other
-/// workers stay where they are: the wait lock is held.
-inline bool thread_pool_core::waits_for_itself(pool_worker const& worker, state& target,
-                                               input_walk& walk) {
-    bool found = false;
-    pointer_set seen;
-    // A task that runs leads on to what its worker waits for.
-    std::vector<state*> leads{&target};
-    while (!leads.empty() && !found) {
-        state& start = *leads.back();
-        leads.pop_back();
-        if (!seen.insert(&start)) continue;
-        walk.go(start, [&](state& task) {
-            auto const word = task.look();
-            if (!runs_here(task, word)) return input_walk::verdict::go_on;
-            pool_worker const& runner = workers_[runner_of(word)];
-            found = &runner == &worker;
-            if (runner.waits && runner.waits->target) leads.push_back(runner.waits->target);
-            return found ? input_walk::verdict::stop : input_walk::verdict::go_on;
-        });
-    }
-    return found;
 }
 
 }  // namespace concur::inline v0::detail

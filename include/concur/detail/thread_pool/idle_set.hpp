@@ -14,7 +14,8 @@ namespace concur::inline v0::detail {
 
 // Protocol [idle]
 //
-//   searching  awake and looking for work; whoever is counted here looks everywhere once more before
+//   searching  awake and looking for work; whoever is counted here looks everywhere once more
+//   before
 //              it sleeps
 //   sleeping   worker threads in the kernel, in `sleepers_`
 //   helping    tasks that sleep in a wait and could run work that they wait for, in `helpers_`
@@ -33,9 +34,7 @@ public:
     void start_search() noexcept { counts_.fetch_add(one_searching); }
 
     /// True: this was the last searcher. If it found work, it should wake somebody.
-    bool stop_search() noexcept {
-        return searching_in(counts_.fetch_sub(one_searching)) == 1;
-    }
+    bool stop_search() noexcept { return searching_in(counts_.fetch_sub(one_searching)) == 1; }
 
     /// After work became visible that any worker may take.
     void work_for_workers() noexcept {

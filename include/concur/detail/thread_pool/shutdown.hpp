@@ -133,6 +133,11 @@ inline state_ref thread_pool_core::next_dependent() noexcept {
     return task;
 }
 
+inline thread_pool_core::~thread_pool_core() {
+    // What is left in the queues was decided by others: cancelled, or run inside a wait.
+    drain([](state& task) { task.release(); });
+}
+
 inline void thread_pool_core::cancel_everything() noexcept {
     drain([](state& task) {
         cancel_task(task);

@@ -20,12 +20,13 @@ namespace concur::inline v0::detail {
 //   frames   the tasks that a worker runs, nested by waits: each with the deque position at which
 //            it started. What the worker pushes while a task runs lies at that position or above.
 //   owner    enters a frame before it claims the task, leaves it after the task is done
-//   helper   looks a running task up, steals at or above its position, and then checks that the task
+//   helper   looks a running task up, steals at or above its position, and then checks that the
+//   task
 //            is still running
 //
 // Invariant  if it is, the frame was there all the time, so what was stolen is a descendant of that
-//            task: it was submitted by it, or by what ran inside its waits. Batches from outside are
-//            in the inbox, never in the deque.
+//            task: it was submitted by it, or by what ran inside its waits. Batches from outside
+//            are in the inbox, never in the deque.
 // Order      position before task (release), task (acquire) before position; the final check reads
 //            the task's word with acquire.
 class frame_stack {
@@ -49,7 +50,7 @@ public:
         auto d = depth_.load(std::memory_order_acquire);  // [frames] with enter()
         for (d = d < most ? d : most; d > 0; --d) {
             auto const& f = frames_[d - 1];
-            if (f.task.load(std::memory_order_acquire) == &task) {      // [frames] with enter()
+            if (f.task.load(std::memory_order_acquire) == &task) {  // [frames] with enter()
                 return f.position.load(std::memory_order_relaxed);  // [frames] before task
             }
         }

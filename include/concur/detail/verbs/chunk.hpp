@@ -46,7 +46,7 @@ public:
     void measured(std::size_t items, duration took) noexcept {
         constexpr duration aim = std::chrono::microseconds(200);
         auto const now = next_.load(std::memory_order_relaxed);  // [tuning]
-        if (items < now && took < aim) return;                   // older and smaller: says nothing new
+        if (items < now && took < aim) return;  // older and smaller: says nothing new
         auto wanted = now;
         if (took * 4 < aim) {
             wanted = items * 4;

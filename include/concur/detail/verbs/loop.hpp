@@ -191,7 +191,8 @@ private:
         return std::min(position * options_.block, options_.items);
     }
 
-    /// About 50 us each: long against the 0.1 us that taking a chunk costs, short against the whole.
+    /// About 50 us each: long against the 0.1 us that taking a chunk costs, short against the
+    /// whole.
     static std::size_t next_chunk(std::size_t done, std::size_t chunk, duration took) noexcept {
         constexpr auto aim = std::chrono::microseconds(50);
         if (done < chunk) return chunk;  // near the end: chunks shrink by themselves

@@ -18,7 +18,8 @@ namespace concur::inline v0::detail {
 //
 //   partial[i]  the value of the leaves from i on that have been joined; owned by the thread that
 //               brought it there
-//   met[i]      set by the first of the two threads that come to the join at whose right side leaf i
+//   met[i]      set by the first of the two threads that come to the join at whose right side leaf
+//   i
 //               starts; the second one joins, for then both sides are there
 //
 // Order       the exchange on met releases the first side's value and acquires it for the second.

@@ -34,8 +34,8 @@ decltype(auto) call_item(F const& f, Items&&... items) {
     }
 }
 
-/// The function of a loop for one chunk: a copy where that is as good, so that the compiler may keep
-/// what it captured in registers; else a pointer to the one that is kept.
+/// The function of a loop for one chunk: a copy where that is as good, so that the compiler may
+/// keep what it captured in registers; else a pointer to the one that is kept.
 template <class F>
 class function_handle {
     static constexpr bool copied = std::is_trivially_copyable_v<F> && sizeof(F) <= cache_line;
@@ -79,8 +79,8 @@ struct each_item {
 template <class Range>
 class kept_input {
     using range_type = std::remove_reference_t<Range>;
-    static constexpr bool by_reference =
-        std::is_lvalue_reference_v<Range> && !std::ranges::enable_view<std::remove_cv_t<range_type>>;
+    static constexpr bool by_reference = std::is_lvalue_reference_v<Range> &&
+                                         !std::ranges::enable_view<std::remove_cv_t<range_type>>;
 
 public:
     explicit kept_input(Range&& range) : range_(hold(range)) {}
@@ -139,9 +139,8 @@ public:
         decltype(auto) call_at(F const& f, std::size_t position) const {
             return std::apply(
                 [&](auto const&... begin) -> decltype(auto) {
-                    return call_item(
-                        f, begin[static_cast<std::iter_difference_t<
-                               std::remove_cvref_t<decltype(begin)>>>(position)]...);
+                    return call_item(f, begin[static_cast<std::iter_difference_t<
+                                            std::remove_cvref_t<decltype(begin)>>>(position)]...);
                 },
                 begins_);
         }
@@ -154,8 +153,10 @@ public:
                 return std::apply(
                     [position](auto const&... begin) {
                         return std::tuple(
-                            begin + static_cast<std::iter_difference_t<
-                                        std::remove_cvref_t<decltype(begin)>>>(position)...);
+                            begin +
+                            static_cast<
+                                std::iter_difference_t<std::remove_cvref_t<decltype(begin)>>>(
+                                position)...);
                     },
                     begins_);
             };
@@ -179,8 +180,9 @@ public:
         : ranges_(std::forward<Ranges>(ranges)...),
           reader_(std::apply(
               [](auto&... range) { return reader(std::ranges::begin(range.get())...); }, ranges_)) {
-        std::apply([this](auto&... range) { ((size_ = std::min(size_, length(range.get()))), ...); },
-                   ranges_);
+        std::apply(
+            [this](auto&... range) { ((size_ = std::min(size_, length(range.get()))), ...); },
+            ranges_);
     }
     indexed_source(indexed_source const&) = delete;
     indexed_source& operator=(indexed_source const&) = delete;
@@ -263,8 +265,8 @@ private:
     template <class Take, std::size_t... I>
     bool read(Take& take, std::index_sequence<I...>) {
         if (!iterators_) {
-            iterators_ = std::make_unique<iterators>(
-                std::ranges::begin(std::get<I>(ranges_).get())...);
+            iterators_ =
+                std::make_unique<iterators>(std::ranges::begin(std::get<I>(ranges_).get())...);
         } else {
             (++std::get<I>(*iterators_), ...);
         }
@@ -312,8 +314,9 @@ constexpr bool check_items() {
                       "(as const, for it is shared; items of a single-pass range are rvalues)");
         if constexpr (callable) {
             constexpr bool plain = !coroutine_type<item_result_t<F, Ranges...>>;
-            static_assert(plain, "map(f, ranges...): f is a coroutine function, which needs an "
-                                 "event_loop; this executor runs plain functions");
+            static_assert(plain,
+                          "map(f, ranges...): f is a coroutine function, which needs an "
+                          "event_loop; this executor runs plain functions");
             return plain;
         }
     }

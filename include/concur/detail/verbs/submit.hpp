@@ -88,9 +88,9 @@ struct call_rules<F, types<V...>> {
 };
 
 template <class F, class... Args>
-using rules_for = call_rules<
-    std::decay_t<F>,
-    typename joined<types<>, typename awaited<std::decay_t<Args>>::values...>::type>;
+using rules_for =
+    call_rules<std::decay_t<F>,
+               typename joined<types<>, typename awaited<std::decay_t<Args>>::values...>::type>;
 
 /// Everything that can be wrong with submit(f, args...), each with its remedy.
 template <class F, class... Args>
@@ -240,8 +240,9 @@ state& start_task(Core& core, task_options* options, F&& f, Args&&... args) {
     constexpr std::uint64_t references = Use == result_use::kept ? 2 : 1;
     constexpr bool awaits = (awaited<std::decay_t<Args>>::is_future || ...);
     using result = typename rules_for<F, Args...>::result_type;
-    using call_type = std::conditional_t<awaits, awaiting_call<std::decay_t<F>, std::decay_t<Args>...>,
-                                         bound_call<std::decay_t<F>, std::decay_t<Args>...>>;
+    using call_type =
+        std::conditional_t<awaits, awaiting_call<std::decay_t<F>, std::decay_t<Args>...>,
+                           bound_call<std::decay_t<F>, std::decay_t<Args>...>>;
     using stored = std::conditional_t<Use == result_use::kept, result, void>;
     using block = job<call_type, stored, Extras || awaits, Use>;
 

@@ -38,9 +38,8 @@ public:
     [[nodiscard]] auto submit(F&& f, Args&&... args) {
         if constexpr (check_submit<F, Args...>()) {
             using result = typename rules_for<F, Args...>::result_type;
-            return future_access::make<result>(
-                state_ref(&start_task<result_use::kept, false>(core(), nullptr, std::forward<F>(f),
-                                                               std::forward<Args>(args)...)));
+            return future_access::make<result>(state_ref(&start_task<result_use::kept, false>(
+                core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...)));
         }
     }
     template <class F, class... Args>
@@ -48,9 +47,8 @@ public:
         if constexpr (check_submit<F, Args...>()) {
             using result = typename rules_for<F, Args...>::result_type;
             require_valid(options);
-            return future_access::make<result>(
-                state_ref(&start_task<result_use::kept, true>(core(), &options, std::forward<F>(f),
-                                                              std::forward<Args>(args)...)));
+            return future_access::make<result>(state_ref(&start_task<result_use::kept, true>(
+                core(), &options, std::forward<F>(f), std::forward<Args>(args)...)));
         }
     }
 
@@ -78,7 +76,8 @@ public:
     /// f         is kept once and called as const, by several workers at once. It gets what the
     ///           range gives: references into a container that you keep or a view; an rvalue
     ///           container is moved in. Items of a single-pass range are handed over by value.
-    /// ranges    random-access ranges are read by several workers at once, others by the thread that
+    /// ranges    random-access ranges are read by several workers at once, others by the thread
+    /// that
     ///           calls map and reads the results.
     /// Order     of the input; a failure comes after everything before it.
     /// Blocks    to read the first inputs of a single-pass range; with max_pending, for space.
@@ -93,8 +92,8 @@ public:
     template <class F, class... Ranges>
     auto map(map_options options, F&& f, Ranges&&... ranges) {
         if constexpr (check_items<std::decay_t<F>, Ranges...>()) {
-            return map_result<item_result_t<std::decay_t<F>, Ranges...>>(start_map(
-                std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
+            return map_result<item_result_t<std::decay_t<F>, Ranges...>>(
+                start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
 
@@ -107,8 +106,8 @@ public:
     template <class F, class... Ranges>
     auto map_unordered(map_options options, F&& f, Ranges&&... ranges) {
         if constexpr (check_items<std::decay_t<F>, Ranges...>()) {
-            return unordered_map_result<item_result_t<std::decay_t<F>, Ranges...>>(start_map(
-                std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
+            return unordered_map_result<item_result_t<std::decay_t<F>, Ranges...>>(
+                start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
 
@@ -133,18 +132,18 @@ public:
                 run_loop(core(), source.size(), loop_for(options),
                          each_item{source.positions(), function_handle(each)});
             } else {
-                auto const each = [call = function(std::forward<F>(f))]<class... Item>(
-                                      Item&&... item) requires item_function<function, Item...> {
-                    static_cast<void>(call_item(call, std::forward<Item>(item)...));
-                };
+                auto const each =
+                    [call = function(std::forward<F>(f))]<class... Item>(Item&&... item)
+                    requires item_function<function, Item...>
+                { static_cast<void>(call_item(call, std::forward<Item>(item)...)); };
                 start_map(std::move(options), each, std::forward<Ranges>(ranges)...)->collect();
             }
         }
     }
 
-    /// op(...op(op(init, x0), x1)..., xn) with the brackets set differently: op must be associative.
-    /// The brackets depend on the number of items only, so the result is the same on every executor
-    /// and with any chunk size. init is leftmost; without items it is the result.
+    /// op(...op(op(init, x0), x1)..., xn) with the brackets set differently: op must be
+    /// associative. The brackets depend on the number of items only, so the result is the same on
+    /// every executor and with any chunk size. init is leftmost; without items it is the result.
     ///
     /// Blocks    until all is done; the calling thread may take part.
     /// Throws    what op throws.
@@ -174,23 +173,21 @@ public:
             require_valid(options);
             if constexpr (source_for<function, Range>::indexed) {
                 indexed_source<Range> const source(std::forward<Range>(range));
-                return run_reduction(
-                    core(), source.size(), loop_for(options), std::as_const(op), std::move(init),
-                    [&](std::size_t i) -> decltype(auto) {
-                        return source.positions().call_at(f, i);
-                    });
+                return run_reduction(core(), source.size(), loop_for(options), std::as_const(op),
+                                     std::move(init), [&](std::size_t i) -> decltype(auto) {
+                                         return source.positions().call_at(f, i);
+                                     });
             } else {
                 // The tree depends on the length, which a range like this tells at its end.
                 auto items = read_all<function>(std::forward<Range>(range));
                 using item = typename decltype(items)::value_type;
-                return run_reduction(core(), items.size(), loop_for(options), std::as_const(op),
-                                     std::move(init), [&](std::size_t i) -> decltype(auto) {
-                                         return std::apply(
-                                             [&](auto& cell) -> decltype(auto) {
-                                                 return call_item(f, cell.get());
-                                             },
-                                             static_cast<item&>(items[i]));
-                                     });
+                return run_reduction(
+                    core(), items.size(), loop_for(options), std::as_const(op), std::move(init),
+                    [&](std::size_t i) -> decltype(auto) {
+                        return std::apply(
+                            [&](auto& cell) -> decltype(auto) { return call_item(f, cell.get()); },
+                            static_cast<item&>(items[i]));
+                    });
             }
         } else {
             return init;
@@ -215,13 +212,13 @@ private:
     }
 
     static loop_options loop_for(map_options const& options) {
-        return {.name = options.name.empty() ? nullptr : &options.name,
-                .chunk_size = options.chunk_size,
-                .timeout = options.timeout,
-                .deadline =
-                    options.deadline ? deadline_after(*options.deadline) : time_point::max(),
-                .priority = options.priority,
-                .seed = options.seed.value_or(0)};
+        return {
+            .name = options.name.empty() ? nullptr : &options.name,
+            .chunk_size = options.chunk_size,
+            .timeout = options.timeout,
+            .deadline = options.deadline ? deadline_after(*options.deadline) : time_point::max(),
+            .priority = options.priority,
+            .seed = options.seed.value_or(0)};
     }
 
     template <class F, class... Ranges>

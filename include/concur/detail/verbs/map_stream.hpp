@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: BSL-1.0
+// A lazy map under way, whatever its function and input are: hands out chunks while there is room
+// in the window, and gives the reader one result after the other. map.hpp puts ranges on top of it.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <concur/detail/verbs/chunk.hpp>
+#include <concur/detail/verbs/loop.hpp>
+#include <concur/executor.hpp>
+
+namespace concur::inline v0::detail {
+
+/// Results by position, written by several threads, in the end a vector.
+template <class R>
+class result_buffer {
+    // Written in place where R allows it; std::vector<bool> does not, for its bits share words.
+    static constexpr bool direct = std::is_default_constructible_v<R> &&
+                                   std::is_move_assignable_v<R> && !std::is_same_v<R, bool>;
+    using slot_type = std::conditional_t<direct, R, std::optional<R>>;
+
+public:
+    /// For positions from `first` on.
+    result_buffer(std::size_t size, std::size_t first) : slots_(size), first_(first) {}
+
+    /// Writes any position: small, to be copied.
+    class writer_type {
+    public:
+        explicit writer_type(result_buffer& b) : slots_(b.slots_.data()), first_(b.first_) {}
+        template <class Value>
+        void put(std::size_t position, Value&& value) const {
+            if constexpr (direct) {
+                slots_[position - first_] = std::forward<Value>(value);
+            } else {
+                slots_[position - first_].emplace(std::forward<Value>(value));
+            }
+        }
+
+    private:
+        slot_type* slots_;
+        std::size_t first_;
+    };
+    writer_type writer() { return writer_type(*this); }
+    std::vector<R> finish() && {
+        if constexpr (direct) {
+            return std::move(slots_);
+        } else {
+            std::vector<R> values;
+            values.reserve(slots_.size());
+            for (auto& slot : slots_) values.push_back(std::move(*slot));
+            return values;
+        }
+    }
+
+private:
+    std::vector<slot_type> slots_;
+    std::size_t first_;
+};
+
+/// A few inputs on their way: owned by the reader, run by one worker.
+template <class R>
+struct map_chunk : chunk_results<R> {
+    map_chunk(map_reader& reader, std::size_t from, std::size_t items)
+        : chunk_results<R>(from, items), done(reader.sleeper) {}
+    virtual ~map_chunk() = default;
+
+    bool next_ready() const noexcept { return this->ready_at(this->taken); }
+    /// Waits until no worker refers to it any more.
+    void leave() noexcept {
+        wait_ended(*state);
+        state->remove_waiter(done);
+    }
+
+    state_ref state;
+    thread_waiter done;
+};
+
+/// A map under way, whatever function and source there are: all that does not depend on them.
+/// One thread at a time reads. Blocks until there is something; inside a task it runs it.
+template <class R>
+class map_stream {
+public:
+    using item = std::pair<std::size_t, outcome<R>>;
+
+    map_stream(map_stream const&) = delete;
+    map_stream& operator=(map_stream const&) = delete;
+    virtual ~map_stream() = default;  // whoever derives calls stop() first
+
+    /// The next in input order, or nothing at the end. A broken input, a deadline and an executor
+    /// that is gone come as an outcome at their position, and as the last one.
+    std::optional<item> next_in_order();
+    /// The same in order of completion.
+    std::optional<item> next_ready();
+    /// No more: cancels what has not started, asks the rest to stop and waits for it.
+    void stop() noexcept;
+    /// Everything that is left. Throws the first failure in input order.
+    std::vector<stored_t<R>> collect();
+
+protected:
+    using chunk = map_chunk<R>;
+
+    map_stream(executor_core& core, map_options options)
+        : core_(core),
+          options_(std::move(options)),
+          deadline_(options_.deadline ? deadline_after(*options_.deadline) : time_point::max()),
+          tuner_(options_.chunk_size, most_per_chunk()) {
+        core_.require_open();
+    }
+
+    /// The next `n` inputs at most. Null when there are none. Calls end_input() at the end, or
+    /// end_at() when the input throws.
+    virtual std::unique_ptr<chunk> read_inputs(std::size_t n) = 0;
+    /// The worker's: runs an item of a chunk.
+    virtual outcome<R> run_item(chunk& part, std::size_t i) = 0;
+    /// The input's length where any position can be read by anybody, else nothing.
+    virtual std::optional<std::size_t> length() const noexcept { return std::nullopt; }
+    /// Runs all positions from `first` on as a loop.
+    virtual void run_rest(loop_options const&, result_buffer<stored_t<R>>&) {}
+
+    void start() {
+        try {
+            fill();
+        } catch (...) {
+            stop();
+            throw;
+        }
+    }
+    void end_input() noexcept { source_ended_ = true; }
+    void end_at(std::size_t position, std::exception_ptr problem) {
+        source_ended_ = true;
+        end_.emplace(position, outcome<R>(std::move(problem)));
+    }
+    std::size_t issued() const noexcept { return issued_; }
+    map_reader& reader() noexcept { return reader_; }
+    map_options const& options() const noexcept { return options_; }
+    executor_core& core() noexcept { return core_; }
+
+private:
+    struct chunk_call {
+        static constexpr std::size_t tasks = 0;
+        chunk_call(map_stream& m, chunk& c) : map(m), part(c), core(m.core_), unrun(c.size) {}
+        chunk_call(chunk_call const&) = delete;
+        chunk_call& operator=(chunk_call const&) = delete;
+        // Cancelled as a whole, or asked to stop on the way; map and chunk may be gone already.
+        ~chunk_call() {
+            if (unrun != 0) core.count_unrun_items(unrun);
+        }
+        void operator()() && { unrun -= map.work(part); }
+        map_stream& map;
+        chunk& part;
+        executor_core& core;
+        std::size_t unrun;
+    };
+    using chunk_job = job<chunk_call, void, true>;
+    using chunk_list = std::list<std::unique_ptr<chunk>>;
+
+    /// Bounds the memory of results that nobody has read yet.
+    static constexpr std::size_t most_per_chunk() noexcept {
+        return std::max<std::size_t>(
+            1, std::min<std::size_t>(65'536, (1u << 20) / sizeof(outcome<R>)));
+    }
+
+    void fill();
+    std::size_t next_size() const noexcept;
+    void issue(std::size_t n);
+    template <class Done>
+    bool wait_until(Done&& done, state* target);
+    item take(typename chunk_list::iterator from);
+    item give_up(chunk const& at, std::exception_ptr problem);
+    std::exception_ptr late() const;
+    static std::exception_ptr lost(state& s);
+    outcome<R> checked(outcome<R> result);
+    std::vector<stored_t<R>> collect_by_loop(std::size_t length);
+    std::size_t work(chunk& part);
+
+    executor_core& core_;
+    map_options const options_;
+    time_point const deadline_;
+    chunk_tuner tuner_;
+    map_reader reader_;
+    chunk_list chunks_;   // not read to the end yet, in input order
+    chunk_list leaving_;  // read, but a worker may still be about to leave
+    std::size_t issued_ = 0;
+    std::size_t consumed_ = 0;
+    bool source_ended_ = false;
+    std::optional<item> end_;  // what comes after the last chunk, when that is not simply the end
+};
+
+// ---- implementation: the reader
+
+template <class R>
+auto map_stream<R>::next_in_order() -> std::optional<item> {
+    fill();
+    if (chunks_.empty()) return std::exchange(end_, std::nullopt);
+    chunk& front = *chunks_.front();
+    auto const done = [&] { return front.next_ready() || front.state->done(); };
+    if (!wait_until(done, front.state.get())) return give_up(front, late());
+    if (!front.next_ready()) return give_up(front, lost(*front.state));
+    return take(chunks_.begin());
+}
+
+template <class R>
+auto map_stream<R>::next_ready() -> std::optional<item> {
+    fill();
+    if (chunks_.empty()) return std::exchange(end_, std::nullopt);
+    auto found = chunks_.end();
+    auto const search = [&] {
+        for (found = chunks_.begin(); found != chunks_.end(); ++found) {
+            if ((*found)->next_ready() || (*found)->state->done()) return true;
+        }
+        return false;
+    };
+    if (!wait_until(search, nullptr)) return give_up(*chunks_.front(), late());
+    if (!(*found)->next_ready()) return give_up(**found, lost(*(*found)->state));
+    return take(found);
+}
+
+template <class R>
+void map_stream<R>::stop() noexcept {
+    source_ended_ = true;
+    end_.reset();
+    for (auto& c : chunks_) {
+        if (!cancel_task(*c->state)) stop_registry::ask(*c->state);
+    }
+    leaving_.splice(leaving_.end(), chunks_);
+    for (auto& c : leaving_) c->leave();
+    leaving_.clear();
+}
+
+template <class R>
+std::vector<stored_t<R>> map_stream<R>::collect() {
+    auto const all = length();
+    if (all && options_.window == 0 && !source_ended_) return collect_by_loop(*all);
+    std::vector<stored_t<R>> values;
+    while (auto next = next_in_order()) {
+        auto result = checked(std::move(next->second));
+        if constexpr (!std::is_void_v<R>) values.push_back(*std::move(result));
+    }
+    return values;
+}
+
+template <class R>
+std::vector<stored_t<R>> map_stream<R>::collect_by_loop(std::size_t length) {
+    loop_options loop{.name = options_.name.empty() ? nullptr : &options_.name,
+                      .chunk_size = options_.chunk_size,
+                      .timeout = options_.timeout,
+                      .deadline = deadline_,
+                      .priority = options_.priority,
+                      .seed = options_.seed.value_or(0),
+                      .first = std::exchange(issued_, length)};
+    source_ended_ = true;
+    result_buffer<stored_t<R>> values(std::is_void_v<R> ? 0 : length - consumed_, consumed_);
+    std::exception_ptr later;  // what comes before it in the input counts first
+    try {
+        run_rest(loop, values);
+    } catch (...) {
+        later = std::current_exception();
+    }
+    while (auto next = next_in_order()) {
+        auto result = checked(std::move(next->second));
+        if constexpr (!std::is_void_v<R>) values.writer().put(next->first, *std::move(result));
+    }
+    if (later) std::rethrow_exception(later);
+    return std::move(values).finish();
+}
+
+template <class R>
+outcome<R> map_stream<R>::checked(outcome<R> result) {
+    if (!result) {
+        stop();
+        result.value();
+    }
+    return result;
+}
+
+template <class R>
+void map_stream<R>::fill() {
+    while (!leaving_.empty() && leaving_.front()->state->done()) {
+        leaving_.front()->leave();
+        leaving_.pop_front();
+    }
+    while (!source_ended_) {
+        auto const n = next_size();
+        if (n == 0) return;
+        try {
+            issue(n);
+        } catch (...) {
+            if (issued_ == 0) throw;
+            end_at(issued_, std::current_exception());
+        }
+    }
+}
+
+template <class R>
+std::size_t map_stream<R>::next_size() const noexcept {
+    auto n = tuner_.size();
+    if (options_.window == 0) return chunks_.size() < core_.chunks_in_flight() ? n : 0;
+    auto const shared = options_.window / (2 * std::max<std::size_t>(core_.workers(), 1));
+    if (options_.chunk_size == 0) n = std::min(n, std::max<std::size_t>(shared, 1));
+    return std::min(n, options_.window - (issued_ - consumed_));
+}
+
+template <class R>
+void map_stream<R>::issue(std::size_t n) {
+    auto part = read_inputs(n);
+    if (!part) return;
+    core_.admit_internal(true);
+    try {
+        part->state =
+            state_ref(&chunk_job::make(&core_, 0, 2, [&] { return chunk_call(*this, *part); }));
+        chunks_.push_back(nullptr);
+    } catch (...) {
+        core_.retire_unrun();
+        throw;
+    }
+    state& s = *part->state;
+    auto& extras = *s.ops->extras(s);
+    extras.priority = options_.priority;
+    extras.name = options_.name;
+    extras.seed = options_.seed.value_or(0);
+    static_cast<void>(s.add_waiter(part->done));
+    issued_ += part->size;
+    core_.count_items(part->size);
+    chunks_.back() = std::move(part);
+    core_.enqueue(s);
+}
+
+template <class R>
+template <class Done>
+bool map_stream<R>::wait_until(Done&& done, state* target) {
+    auto const look = [&] {
+        if (done()) return true;
+        reader_.will_wait();
+        return done();
+    };
+    auto const help = [&] {
+        for (auto const& c : chunks_) {
+            if (help_with(*c->state)) return true;
+        }
+        return false;
+    };
+    return done() || block_until(look, help, target, reader_.sleeper, deadline_);
+}
+
+template <class R>
+auto map_stream<R>::take(typename chunk_list::iterator from) -> item {
+    auto& part = **from;
+    auto const position = part.first + part.taken;
+    item taken(position, part.take());
+    ++consumed_;
+    if (part.exhausted()) {
+        leaving_.splice(leaving_.end(), chunks_, from);
+    }
+    return taken;
+}
+
+template <class R>
+auto map_stream<R>::give_up(chunk const& at, std::exception_ptr problem) -> item {
+    auto const position = at.first + at.taken;
+    stop();
+    return item(position, outcome<R>(std::move(problem)));
+}
+
+template <class R>
+std::exception_ptr map_stream<R>::late() const {
+    return std::make_exception_ptr(timeout_error("map: the deadline passed after " +
+                                                 std::to_string(consumed_) + " results were read"));
+}
+
+template <class R>
+std::exception_ptr map_stream<R>::lost(state& s) {
+    if (phase_of(s.look()) == phase_error) return error_of(s);
+    return std::make_exception_ptr(task_cancelled());
+}
+
+// ---- implementation: the workers
+
+/// Runs the items of a chunk until it is asked to stop; how many have run.
+template <class R>
+std::size_t map_stream<R>::work(chunk& part) {
+    auto& counts = *this_worker_context->counts;
+    auto& context = *this_task_context;
+    auto const began = steady_clock::now();
+    std::size_t i = 0;
+    for (; i < part.size && !(context.task->look() & stop_asked); ++i) {
+        context.position = item_position{part.first + i};
+        context.attempt = 1;
+        tally::add(counts.started, 1);
+        auto& slot = part.slots[i];
+        slot.emplace(run_item(part, i));
+        tally::add(*slot ? counts.completed : counts.failed, 1);
+        if (context.hooks) forget_source(context);
+        if (i + 1 == part.size) tuner_.measured(part.size, steady_clock::now() - began);
+        chaos_point();
+        part.ready.store(i + 1);
+        reader_.item_ready();
+    }
+    return i;
+}
+
+}  // namespace concur::inline v0::detail
