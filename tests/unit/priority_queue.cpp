@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Tasks with a priority: the highest first, in the order of their coming among equals.
+#include "load.hpp"
+
 #include <concur/detail/sync/priority_queue.hpp>
 
 #include <doctest/doctest.h>
@@ -66,13 +68,13 @@ TEST_CASE("priority_queue: asked for those above the usual, it leaves the others
 }
 
 TEST_CASE("priority_queue: threads push and take, each item comes out once") {
-    constexpr int each = 20'000;
+    constexpr int each = unit::load(200'000);
     queue q;
     const std::unique_ptr<counted[]> items(new counted[2 * each]);
     std::atomic<int> left = 2 * each;
     const auto takes = [&] {
-        while (left > 0) {
-            auto* const taken = q.take(left % 2 == 0);
+        for (bool only_above = true; left > 0; only_above = !only_above) {
+            auto* const taken = q.take(only_above);
             if (!taken) continue;
             ++static_cast<counted*>(taken)->seen;
             --left;
