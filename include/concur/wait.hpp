@@ -59,14 +59,15 @@ public:
         states_.emplace_back(state_ref::share(s), position);
     }
 
+    /// Of copies of one shared_future the first stays.
     void drop_copies() {
-        auto const before = [](auto const& a, auto const& b) {
-            return a.first.get() < b.first.get();
-        };
+        std::sort(states_.begin(), states_.end(), [](auto const& a, auto const& b) {
+            return a.first.get() != b.first.get() ? a.first.get() < b.first.get()
+                                                  : a.second < b.second;
+        });
         auto const same = [](auto const& a, auto const& b) {
             return a.first.get() == b.first.get();
         };
-        std::stable_sort(states_.begin(), states_.end(), before);
         states_.erase(std::unique(states_.begin(), states_.end(), same), states_.end());
         std::sort(states_.begin(), states_.end(),
                   [](auto const& a, auto const& b) { return a.second < b.second; });

@@ -17,7 +17,7 @@ namespace concur::inline v0::detail {
 
 class executor_core;
 class state;
-struct input_list;
+class input_list;
 struct task_extras;
 
 /// What differs between kinds of tasks: a table per type.

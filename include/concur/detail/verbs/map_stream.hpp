@@ -3,7 +3,6 @@
 // in the window, and gives the reader one result after the other. map.hpp puts ranges on top of it.
 #pragma once
 
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,6 +78,46 @@ struct map_chunk : chunk_results<R> {
 
     state_ref state;
     thread_waiter done;
+};
+
+/// Chunks in input order: taken from the front mostly, from the middle by map_unordered.
+/// (std::deque and std::list cost every user's build more.)
+template <class R>
+class chunk_queue {
+    using owner = std::unique_ptr<map_chunk<R>>;
+
+public:
+    auto begin() noexcept { return chunks_.begin() + static_cast<std::ptrdiff_t>(first_); }
+    auto end() noexcept { return chunks_.end(); }
+    bool empty() const noexcept { return size() == 0; }
+    std::size_t size() const noexcept { return chunks_.size() - first_; }
+    map_chunk<R>& front() noexcept { return *chunks_[first_]; }
+
+    /// May throw; afterwards one push_back() does not.
+    void make_room() {
+        if (first_ > size()) {  // amortised: as many were taken since the last time
+            chunks_.erase(chunks_.begin(), begin());
+            first_ = 0;
+        }
+        if (chunks_.size() == chunks_.capacity()) chunks_.reserve(2 * chunks_.size() + 8);
+    }
+    void push_back(owner part) noexcept { chunks_.push_back(std::move(part)); }
+
+    template <class Iterator>
+    owner take(Iterator from) noexcept {
+        owner part = std::move(*from);
+        if (from == begin()) {
+            ++first_;
+        } else {
+            chunks_.erase(from);
+        }
+        return part;
+    }
+    owner take_front() noexcept { return take(begin()); }
+
+private:
+    std::vector<owner> chunks_;
+    std::size_t first_ = 0;
 };
 
 /// A map under way, whatever function and source there are: all that does not depend on them.
@@ -158,7 +197,7 @@ private:
         std::size_t unrun;
     };
     using chunk_job = job<chunk_call, void, true>;
-    using chunk_list = std::list<std::unique_ptr<chunk>>;
+    using chunk_list = chunk_queue<R>;
 
     /// Bounds the memory of results that nobody has read yet.
     static constexpr std::size_t most_per_chunk() noexcept {
@@ -171,7 +210,8 @@ private:
     void issue(std::size_t n);
     template <class Done>
     bool wait_until(Done&& done, state* target);
-    item take(typename chunk_list::iterator from);
+    template <class Iterator>
+    item take(Iterator from);
     item give_up(chunk const& at, std::exception_ptr problem);
     std::exception_ptr late() const;
     static std::exception_ptr lost(state& s);
@@ -198,7 +238,7 @@ template <class R>
 auto map_stream<R>::next_in_order() -> std::optional<item> {
     fill();
     if (chunks_.empty()) return std::exchange(end_, std::nullopt);
-    chunk& front = *chunks_.front();
+    chunk& front = chunks_.front();
     auto const done = [&] { return front.next_ready() || front.state->done(); };
     if (!wait_until(done, front.state.get())) return give_up(front, late());
     if (!front.next_ready()) return give_up(front, lost(*front.state));
@@ -216,7 +256,7 @@ auto map_stream<R>::next_ready() -> std::optional<item> {
         }
         return false;
     };
-    if (!wait_until(search, nullptr)) return give_up(*chunks_.front(), late());
+    if (!wait_until(search, nullptr)) return give_up(chunks_.front(), late());
     if (!(*found)->next_ready()) return give_up(**found, lost(*(*found)->state));
     return take(found);
 }
@@ -228,9 +268,8 @@ void map_stream<R>::stop() noexcept {
     for (auto& c : chunks_) {
         if (!cancel_task(*c->state)) stop_registry::ask(*c->state);
     }
-    leaving_.splice(leaving_.end(), chunks_);
-    for (auto& c : leaving_) c->leave();
-    leaving_.clear();
+    while (!chunks_.empty()) chunks_.take_front()->leave();
+    while (!leaving_.empty()) leaving_.take_front()->leave();
 }
 
 template <class R>
@@ -281,10 +320,7 @@ outcome<R> map_stream<R>::checked(outcome<R> result) {
 
 template <class R>
 void map_stream<R>::fill() {
-    while (!leaving_.empty() && leaving_.front()->state->done()) {
-        leaving_.front()->leave();
-        leaving_.pop_front();
-    }
+    while (!leaving_.empty() && leaving_.front().state->done()) leaving_.take_front()->leave();
     while (!source_ended_) {
         auto const n = next_size();
         if (n == 0) return;
@@ -314,7 +350,7 @@ void map_stream<R>::issue(std::size_t n) {
     try {
         part->state =
             state_ref(&chunk_job::make(&core_, 0, 2, [&] { return chunk_call(*this, *part); }));
-        chunks_.push_back(nullptr);
+        chunks_.make_room();
     } catch (...) {
         core_.retire_unrun();
         throw;
@@ -327,7 +363,7 @@ void map_stream<R>::issue(std::size_t n) {
     static_cast<void>(s.add_waiter(part->done));
     issued_ += part->size;
     core_.count_items(part->size);
-    chunks_.back() = std::move(part);
+    chunks_.push_back(std::move(part));
     core_.enqueue(s);
 }
 
@@ -349,13 +385,15 @@ bool map_stream<R>::wait_until(Done&& done, state* target) {
 }
 
 template <class R>
-auto map_stream<R>::take(typename chunk_list::iterator from) -> item {
+template <class Iterator>
+auto map_stream<R>::take(Iterator from) -> item {
     auto& part = **from;
     auto const position = part.first + part.taken;
     item taken(position, part.take());
     ++consumed_;
     if (part.exhausted()) {
-        leaving_.splice(leaving_.end(), chunks_, from);
+        leaving_.make_room();
+        leaving_.push_back(chunks_.take(from));
     }
     return taken;
 }
