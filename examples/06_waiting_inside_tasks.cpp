@@ -12,14 +12,14 @@
 #include <utility>
 #include <vector>
 
-// Sorts by halves, each a task. The references are safe: both halves are waited for.
-void merge_sort(concur::thread_pool& pool, std::span<int> values) {
+// The smaller half goes to the left, then each half is a task. [&] is safe: both are waited for.
+void quick_sort(concur::thread_pool& pool, std::span<int> values) {
     if (values.size() < 1000) return std::sort(values.begin(), values.end());
-    auto const middle = static_cast<std::ptrdiff_t>(values.size() / 2);
-    auto left = pool.submit([&] { merge_sort(pool, values.first(values.size() / 2)); });
-    auto right = pool.submit([&] { merge_sort(pool, values.subspan(values.size() / 2)); });
+    auto const half = values.size() / 2;
+    std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
+    auto left = pool.submit([&] { quick_sort(pool, values.first(half)); });
+    auto right = pool.submit([&] { quick_sort(pool, values.subspan(half)); });
     concur::when_all(std::move(left), std::move(right)).get();  // both, also if one throws
-    std::inplace_merge(values.begin(), values.begin() + middle, values.end());
 }
 
 int main() {
@@ -30,7 +30,7 @@ int main() {
     }
 
     concur::thread_pool pool(1);
-    auto sorting = pool.submit([&] { merge_sort(pool, values); });
+    auto sorting = pool.submit([&] { quick_sort(pool, values); });
     sorting.get();
     bool const sorted = std::is_sorted(values.begin(), values.end());
     std::printf("%s, by %zu worker\n", sorted ? "sorted" : "not sorted", pool.worker_count());

@@ -27,7 +27,6 @@ int count_with_token(std::stop_token token, int from) {
 
 int main() {
     concur::thread_pool pool(1);
-
     auto running = pool.submit(count_until_stopped);
     auto waiting = pool.submit(count_with_token, 100);
     while (!running.running()) std::this_thread::yield();
@@ -38,13 +37,14 @@ int main() {
     std::printf("it stopped by itself: %s\n", running.get() >= 0 ? "yes" : "no");
     std::printf("the other one: %s\n", waiting.get_outcome().what().c_str());
 
-    // A timeout counts from the start of the task. Its future is done at the limit; the worker is
-    // free again when the task has noticed.
+    // At its limit the future is done; the worker is free when the task has noticed.
     auto limited = pool.submit({.name = "search", .timeout = 50ms}, count_with_token, 0);
+    limited.wait();
+    auto patient = pool.submit([] { return count_until_stopped() >= 0; });
+    while (!patient.running()) std::this_thread::yield();
     std::printf("%s\n", limited.get_outcome().what().c_str());
 
     // get() with a limit gives up the waiting only.
-    auto patient = pool.submit([] { return count_until_stopped() >= 0; });
     try {
         patient.get(10ms);
     } catch (concur::timeout_error const&) {
