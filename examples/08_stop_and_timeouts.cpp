@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// New here: how work ends early. A task that has not started can be cancelled. One that runs can
-// only be asked to stop: by request_stop() or by a timeout; it has to look. Read
-// 09_pool_options.cpp next.
+// New here: how work ends early. A task that has not started can be cancelled; one that runs can
+// only be asked, by request_stop() or a timeout, and has to look. Read 09_pool_options.cpp next.
 
 #include <concur/thread_pool.hpp>
 
@@ -43,7 +42,6 @@ int main() {
     auto patient = pool.submit([] { return count_until_stopped() >= 0; });
     while (!patient.running()) std::this_thread::yield();
     std::printf("%s\n", limited.get_outcome().what().c_str());
-
     // get() with a limit gives up the waiting only.
     try {
         patient.get(10ms);
