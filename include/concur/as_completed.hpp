@@ -202,8 +202,8 @@ Element* completed_range<Element>::next() {
                             part.sleeper, part.deadline);
     if (!in_time) {
         auto const all = part.entries.size();
-        throw timeout_error(std::to_string(all - part.handed_out) + " (of " + std::to_string(all) +
-                            ") futures unfinished");
+        throw timeout_error(
+            detail::text("%zu (of %zu) futures unfinished", all - part.handed_out, all));
     }
     entry* const e = part.take();
     ++part.handed_out;

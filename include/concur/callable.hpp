@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <concur/detail/base/text.hpp>
 #include <concur/detail/task/stop.hpp>
 #include <concur/error.hpp>
 
@@ -126,8 +127,9 @@ constexpr auto unpack(F&& f) {
 template <class F>
 constexpr auto retry(int tries, F&& f) {
     if (tries < 1) {
-        throw std::invalid_argument("retry(tries, f): tries is " + std::to_string(tries) +
-                                    "; it counts the first attempt too, so 1 is the least");
+        throw std::invalid_argument(detail::text(
+            "retry(tries, f): tries is %d; it counts the first attempt too, so 1 is the least",
+            tries));
     }
     return detail::retried_call<std::decay_t<F>>{tries, std::forward<F>(f)};
 }

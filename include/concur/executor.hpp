@@ -12,6 +12,7 @@
 
 #include <concur/detail/base/chaos.hpp>
 #include <concur/detail/base/cpus.hpp>
+#include <concur/detail/base/text.hpp>
 #include <concur/detail/task/context.hpp>
 #include <concur/detail/task/stop.hpp>
 #include <concur/error.hpp>
@@ -29,9 +30,10 @@ public:
     constexpr count(N value) : value_(static_cast<std::size_t>(value)) {
         if constexpr (std::is_signed_v<N>) {
             if (value < 0) {
-                throw std::invalid_argument("a count cannot be negative, and " +
-                                            std::to_string(value) +
-                                            " was given (0 is the default, or no limit)");
+                throw std::invalid_argument(
+                    detail::text("a count cannot be negative, and %lld was given (0 is the "
+                                 "default, or no limit)",
+                                 static_cast<long long>(value)));
             }
         }
     }

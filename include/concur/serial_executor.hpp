@@ -102,8 +102,8 @@ public:
 private:
     void must_not_be_inside(char const* verb) const {
         if (!place_in(*this)) return;
-        throw would_deadlock(std::string(verb) +
-                             " inside a task of the same executor would wait for that very task");
+        throw would_deadlock(
+            text("%s inside a task of the same executor would wait for that very task", verb));
     }
 
     std::recursive_mutex place_;

@@ -70,9 +70,10 @@ private:
 inline std::size_t thread_pool::checked_workers(std::size_t wanted) {
     constexpr std::size_t most = 32'767;
     if (wanted > most) {
-        throw std::invalid_argument("thread_pool: " + std::to_string(wanted) +
-                                    " workers asked for; at most " + std::to_string(most) +
-                                    " are possible, and 0 means one per usable CPU");
+        throw std::invalid_argument(
+            detail::text("thread_pool: %zu workers asked for; at most %zu are possible, and 0 "
+                         "means one per usable CPU",
+                         wanted, most));
     }
     return wanted != 0 ? wanted : std::min(usable_cpus(), most);
 }

@@ -53,8 +53,9 @@ decltype(auto) with_one_of(std::string_view name, executor_options const& option
     if constexpr (sizeof...(Rest) != 0) {
         return with_one_of<Rest...>(name, options, std::forward<Use>(use), names);
     } else {
-        throw std::invalid_argument("with_executor: there is no executor named '" +
-                                    std::string(name) + "'; the names are" + names);
+        throw std::invalid_argument(
+            text("with_executor: there is no executor named '%.*s'; the names are%s",
+                 static_cast<int>(name.size()), name.data(), names.c_str()));
     }
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <concur/detail/base/chaos.hpp>
+#include <concur/detail/base/text.hpp>
 #include <concur/detail/sync/node_cache.hpp>
 #include <concur/detail/sync/timer.hpp>
 #include <concur/detail/task/executor_core.hpp>
@@ -98,10 +99,9 @@ private:
         explicit expiry(state& task) : task_(task) {}
         void expired() noexcept override {
             auto& extras = *extras_of(task_);
-            extras.error_aside = std::make_exception_ptr(timeout_error(
-                "the task" + (extras.name.empty() ? "" : " '" + extras.name + "'") +
-                " ran into its time limit of " +
-                std::to_string(std::chrono::duration<double>(*extras.timeout).count()) + " s"));
+            extras.error_aside = std::make_exception_ptr(timeout_error(text(
+                "the task%s%s%s ran into its time limit of %g s", extras.name.empty() ? "" : " '",
+                extras.name.c_str(), extras.name.empty() ? "" : "'", in_seconds(*extras.timeout))));
             if (!task_.expire()) return;
             if (task_.look() & stop_watched) stop_registry::ask_sources(task_);
         }

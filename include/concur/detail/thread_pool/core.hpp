@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <concur/detail/base/linux.hpp>
+#include <concur/detail/base/text.hpp>
 #include <concur/detail/sync/injection_queue.hpp>
 #include <concur/detail/sync/priority_queue.hpp>
 #include <concur/detail/task/blocking.hpp>
@@ -137,7 +138,7 @@ private:
     bool over() const noexcept { return gate_.load() != open && all_retired(); }
     void tell_if_idle() noexcept;
     [[gnu::cold]] void wake_everybody() noexcept;
-    [[gnu::cold]] void break_with(std::string text) noexcept;
+    [[gnu::cold]] void break_with(std::string problem) noexcept;
     template <class Decide>
     void drain(Decide&& decide) noexcept;
     [[gnu::cold]] state_ref next_dependent() noexcept;
@@ -202,9 +203,9 @@ inline void thread_pool_core::start_threads() {
             release();
             shut_down({.wait = false, .cancel_pending = true});
             join_threads();
-            throw broken_executor("thread_pool: only " + std::to_string(started) + " of " +
-                                  std::to_string(options_.workers) + " threads could be started (" +
-                                  problem.what() + "); ask for fewer workers");
+            throw broken_executor(text(
+                "thread_pool: only %zu of %zu threads could be started (%s); ask for fewer workers",
+                started, options_.workers, problem.what()));
         }
     }
 }

@@ -10,7 +10,7 @@ namespace concur::inline v0::detail {
 inline void thread_pool_core::run_thread(pool_worker& worker) noexcept {
     name_thread(options_.name.empty()
                     ? "concur worker"
-                    : (options_.name + " " + std::to_string(worker.index)).c_str());
+                    : text("%s %zu", options_.name.c_str(), worker.index).c_str());
     worker_context place{this, worker.index, &worker.counts, nullptr};
     {
         scoped_context const scope(this_worker_context, place);
@@ -22,16 +22,16 @@ inline void thread_pool_core::run_thread(pool_worker& worker) noexcept {
 
 inline bool thread_pool_core::initialize(pool_worker& worker) noexcept {
     if (!options_.initializer) return true;
-    std::string text;
+    std::string problem;
     try {
         options_.initializer(worker.index);
         return true;
     } catch (...) {
-        text = text_of(std::current_exception());
+        problem = text_of(std::current_exception());
     }
     idle_.stop_search();
-    break_with("thread_pool: the initializer of worker " + std::to_string(worker.index) +
-               " threw: " + text);
+    break_with(text("thread_pool: the initializer of worker %zu threw: %s", worker.index,
+                    problem.c_str()));
     return false;
 }
 

@@ -31,9 +31,9 @@ inline void thread_pool_core::wake_everybody() noexcept {
 
 inline void thread_pool_core::must_not_be_inside(char const* verb) const {
     if (place_in(*this)) {
-        throw would_deadlock(std::string(verb) +
-                             " inside a task or callback of the same executor would wait for that "
-                             "very task");
+        throw would_deadlock(
+            text("%s inside a task or callback of the same executor would wait for that very task",
+                 verb));
     }
 }
 
@@ -89,11 +89,11 @@ inline std::string thread_pool_core::broken_text() const {
     return broken_text_;
 }
 
-inline void thread_pool_core::break_with(std::string text) noexcept {
-    std::fprintf(stderr, "concur: %s\n", text.c_str());
+inline void thread_pool_core::break_with(std::string problem) noexcept {
+    std::fprintf(stderr, "concur: %s\n", problem.c_str());
     {
         std::lock_guard const lock(mutex_);
-        if (broken_text_.empty()) broken_text_ = std::move(text);
+        if (broken_text_.empty()) broken_text_ = std::move(problem);
         gate_.store(broken);
         space_.notify_all();
     }

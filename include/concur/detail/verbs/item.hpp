@@ -63,9 +63,8 @@ private:
     void require_in_time() {
         int expected = running;
         if (phase_.compare_exchange_strong(expected, returned) || expected == returned) return;
-        throw timeout_error("item " + std::to_string(static_cast<std::uint64_t>(position_)) +
-                            " ran into its time limit of " +
-                            std::to_string(std::chrono::duration<double>(limit_).count()) + " s");
+        throw timeout_error(text("item %zu ran into its time limit of %g s",
+                                 static_cast<std::size_t>(position_), in_seconds(limit_)));
     }
 
     void expired() noexcept override {

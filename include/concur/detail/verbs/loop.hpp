@@ -77,8 +77,7 @@ public:
         if (failure_) std::rethrow_exception(failure_);
         if (unfinished == 0) return;
         if (!late_.load()) rethrow_end();
-        throw timeout_error(std::to_string(unfinished) + " (of " + std::to_string(all) +
-                            ") items unfinished at the deadline");
+        throw timeout_error(text("%zu (of %zu) items unfinished at the deadline", unfinished, all));
     }
 
 private:

@@ -407,8 +407,8 @@ auto map_stream<R>::give_up(chunk const& at, std::exception_ptr problem) -> item
 
 template <class R>
 std::exception_ptr map_stream<R>::late() const {
-    return std::make_exception_ptr(timeout_error("map: the deadline passed after " +
-                                                 std::to_string(consumed_) + " results were read"));
+    return std::make_exception_ptr(
+        timeout_error(text("map: the deadline passed after %zu results were read", consumed_)));
 }
 
 template <class R>

@@ -122,8 +122,8 @@ void require_target(F const& f) {
 template <class Options>
 void require_valid(Options const& options) {
     if (options.retries < 0) {
-        throw std::invalid_argument("the option retries is " + std::to_string(options.retries) +
-                                    "; it must be 0 or more");
+        throw std::invalid_argument(
+            text("the option retries is %d; it must be 0 or more", options.retries));
     }
 }
 
