@@ -144,6 +144,12 @@ protected:
     }
     std::exception_ptr problem() const { return problem_of(*state_); }
 
+    /// The same for the only reader.
+    static std::exception_ptr take_problem(state& s) {
+        if (phase_of(s.look()) == phase_error) return std::move(error_of(s));
+        return problem_of(s);
+    }
+
     static void rethrow_problem(state& s) {
         if (phase_of(s.look()) != phase_value) std::rethrow_exception(problem_of(s));
     }
@@ -198,7 +204,7 @@ public:
     /// Like get(), but hands over what the task threw instead of throwing it.
     outcome<T> get_outcome() {
         wait();
-        if (auto error = problem()) {
+        if (auto error = take_problem(*state_)) {
             state_ = {};
             return outcome<T>(std::move(error));
         }
@@ -216,9 +222,10 @@ public:
 private:
     explicit future(detail::state_ref s) noexcept : future_base(std::move(s)) {}
 
+    /// The exception leaves the state: whoever drops the state last does not drop that too.
     T take() {
         detail::state_ref const holder = std::move(state_);
-        rethrow_problem(*holder);
+        if (auto error = take_problem(*holder)) std::rethrow_exception(std::move(error));
         if constexpr (!std::is_void_v<T>) return std::move(detail::result_of<T>(*holder));
     }
 
