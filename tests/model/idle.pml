@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0
  * Model of Protocol [idle] in include/concur/detail/thread_pool/idle_set.hpp, with the parts of
- * wait_for_work() and sleep() in core.hpp: two workers, and a submitter of TASKS tasks. `queue` is
+ * wait_for_work() and sleep() of the pool: two workers, and a submitter of TASKS tasks. `queue` is
  * all the places where work may lie; counts is one word in the header, so it is read at one step.
  *
  * No lost wake-up: when everybody is blocked, there is no work left (an invalid end state or the

@@ -118,9 +118,9 @@ TEST_CASE("node_cache: a thread that ends gives its blocks back" * doctest::skip
     };
     for (int i = 0; i != 100; ++i) one_thread();
     const auto before = resident_bytes();
-    for (int i = 0; i != 1000; ++i) one_thread();
-    // A slab for each thread would be 64 MB.
-    CHECK(resident_bytes() < before + (20u << 20));
+    for (int i = 0; i != 3000; ++i) one_thread();
+    // One lost chain of 64 for each thread would be 24 MB.
+    CHECK(resident_bytes() < before + (10u << 20));
 }
 
 TEST_CASE("node_cache: trim_memory gives whole slabs back to the system" *

@@ -114,7 +114,7 @@ TEST_CASE("deque: steal(mark) never gives an item from below the mark") {
     std::atomic<std::size_t> first_above = 0;  // number of the first item above that mark
     std::atomic<std::size_t> open = 0;         // helpers that use the mark
     std::atomic<bool> over = false;
-    std::atomic<std::size_t> wrong = 0, helped = 0;
+    std::atomic<std::size_t> wrong = 0, helped = 0, looks = 0;
     {
         const std::jthread helper([&] {
             while (!over) {
@@ -127,6 +127,7 @@ TEST_CASE("deque: steal(mark) never gives an item from below the mark") {
                     }
                 }
                 --open;
+                ++looks;
             }
         });
         const std::jthread thief([&] {
@@ -142,6 +143,11 @@ TEST_CASE("deque: steal(mark) never gives an item from below the mark") {
             const auto m = d.bottom();
             mark = m;
             for (std::size_t i = 0; i != above; ++i) d.push(&items[next++]);
+            // Now and then the helper certainly meets this round.
+            if (round % 64 == 0) {
+                const auto before = looks.load();
+                while (looks < before + 2) std::this_thread::yield();
+            }
             while (d.bottom() > m) {
                 if (item* const i = d.pop()) {
                     ++i->taken;
