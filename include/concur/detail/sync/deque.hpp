@@ -93,6 +93,15 @@ public:
         return top_.compare_exchange_strong(t, t + 1) ? item : nullptr;
     }
 
+    /// Owner only: the position of the next push, once `item` is popped should it be the last.
+    std::int64_t bottom_below(T const* item) const noexcept {
+        auto const b = bottom_.load(std::memory_order_relaxed);          // [deque] own writes
+        if (b <= top_.load(std::memory_order_relaxed)) return b;         // [deque] top only grows
+        ring* const r = ring_.load(std::memory_order_relaxed);           // [deque] own writes
+        auto const last = r->at(b - 1).load(std::memory_order_relaxed);  // [deque] own writes
+        return last == item ? b - 1 : b;
+    }
+
     /// Owner only: the position of the next push.
     std::int64_t bottom() const noexcept {
         return bottom_.load(std::memory_order_relaxed);  // [deque] own writes

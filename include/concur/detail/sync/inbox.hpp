@@ -18,7 +18,7 @@ namespace concur::inline v0::detail {
 //
 // Invariant  positions only grow, so a slot that was read before a successful CAS on head was not
 //            refilled meanwhile: the owner refills a slot only after head has passed it.
-// Order      fill: slots before tail (release), with take()'s acquire of tail; take: CAS on head
+// Order      put: slot before tail (release), with take()'s acquire of tail; take: CAS on head
 //            (acq_rel) after the slot was read, with the owner's acquire of head in room().
 // Death      threads of one process only.
 template <class T, std::size_t Capacity = 64>
@@ -28,20 +28,16 @@ public:
 
     /// Owner only: adds an item; there must be room().
     void put(T* item) noexcept {
-        slots_[pending_ % Capacity].store(item, std::memory_order_relaxed);  // [inbox] see publish
-        ++pending_;
-    }
-
-    /// Owner only: lets everybody see what was put.
-    void publish() noexcept {
+        auto const tail = tail_.load(std::memory_order_relaxed);         // [inbox] own writes
+        slots_[tail % Capacity].store(item, std::memory_order_relaxed);  // [inbox] see tail
         chaos_point();
-        tail_.store(pending_, std::memory_order_release);  // [inbox] slots before tail, with take()
+        tail_.store(tail + 1, std::memory_order_release);  // [inbox] slot before tail, with take()
     }
 
     /// Owner only: items that may be put.
     std::size_t room() const noexcept {
-        return Capacity -
-               (pending_ - head_.load(std::memory_order_acquire));  // [inbox] with take()
+        auto const tail = tail_.load(std::memory_order_relaxed);           // [inbox] own writes
+        return Capacity - (tail - head_.load(std::memory_order_acquire));  // [inbox] with take()
     }
 
     /// Any thread: the oldest item, or null.
@@ -60,7 +56,6 @@ public:
 private:
     alignas(cache_line) std::atomic<std::uint64_t> head_{0};
     std::atomic<std::uint64_t> tail_{0};
-    std::uint64_t pending_ = 0;  // owner's copy of tail, ahead of it while a batch is being put
     std::array<std::atomic<T*>, Capacity> slots_{};
 };
 

@@ -61,6 +61,11 @@ public:
         return taken;
     }
 
+    /// Waits until nobody is between taking an item and having handed it on.
+    void wait_for_consumer() const noexcept {
+        while (busy_.load(std::memory_order_acquire)) yield_thread();  // [injection] lock holder
+    }
+
     /// False while an item is in it, or about to be: tail names the stub also when the consumer has
     /// pushed it behind items that it could not take yet; then head names one of them.
     bool empty() const noexcept { return tail_.load() == &stub_ && head_.load() == &stub_; }
@@ -80,6 +85,7 @@ private:
             return first;
         }
         if (first != tail_.load()) return nullptr;
+        chaos_point();
         push(stub_);  // the last item needs a successor before it can leave
         second = first->next();
         if (!second) return nullptr;

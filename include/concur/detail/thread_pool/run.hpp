@@ -61,7 +61,7 @@ inline bool thread_pool_core::claim_and_run(pool_worker& worker, state& task, bo
         scoped_context const scope(this_worker_context, place);
         return claim_and_run(worker, task, queued);
     }
-    worker.frames.enter(task, worker.deque.bottom());
+    worker.frames.enter(task, worker.deque.bottom_below(&task));
     bool const won = task.claim(worker.index);
     if (won) {
         if (!queued && !worker.deque.pop_if(&task)) task.retain();
@@ -111,8 +111,6 @@ inline void thread_pool_core::refill(pool_worker& worker) noexcept {
     auto const most = std::min(worker.batch_size, worker.batch.room());
     auto const taken = outside_.take_batch(
         most, [&](queue_link& item) { worker.batch.put(&static_cast<state&>(item)); });
-    if (taken == 0) return;
-    worker.batch.publish();
     if (taken > 1) idle_.work_for_workers();
 }
 

@@ -113,6 +113,7 @@ void thread_pool_core::drain(Decide&& decide) noexcept {
             yield_thread();
         }
     }
+    outside_.wait_for_consumer();  // what it has taken is in its batch now
     for (std::size_t i = 0; i < options_.workers; ++i) {
         auto& worker = workers_[i];
         while (state* const task = worker.batch.take()) decide(*task);
