@@ -110,9 +110,10 @@ future<std::tuple<std::conditional_t<std::is_void_v<T>, std::monostate, T>...>> 
 
 template <class... F>
     requires(detail::lvalue_future<F> || ...)
-void when_all(F&&...) {
+future<void> when_all(F&&...) {
     static_assert((!detail::lvalue_future<F> && ...),
                   "when_all(futures...): a future cannot be copied; std::move it, or share() it");
+    return {};
 }
 
 /// The position of the first future that is done, well or not. The futures stay where they are.

@@ -133,7 +133,7 @@ private:
     std::uint64_t retired() const noexcept;
     bool all_retired() const noexcept {
         auto const over = retired();  // first: see the invariant
-        return over == admitted_.load();
+        return over == admitted().load();
     }
     bool over() const noexcept { return gate_.load() != open && all_retired(); }
     void tell_if_idle() noexcept;
@@ -154,8 +154,9 @@ private:
     std::atomic<std::uint32_t> gate_{open};
     std::atomic<std::uint32_t> idle_waiters_{0};
 
-    // Written by submitters.
-    alignas(cache_line) std::atomic<std::uint64_t> admitted_{0};
+    // Written by submitters. The count of admitted jobs lives in outside_.
+    std::atomic<std::uint64_t>& admitted() noexcept { return outside_.announced(); }
+    std::atomic<std::uint64_t> const& admitted() const noexcept { return outside_.announced(); }
     injection_queue outside_;
     priority_queue by_priority_;
     idle_set idle_;
@@ -236,7 +237,7 @@ inline void thread_pool_core::admit(bool may_wait) {
             ++pending_;
         }
     }
-    admitted_.fetch_add(1);
+    admitted().fetch_add(1);
     if (gate_.load() != open) {
         refused_.fetch_add(1);
         retire_unrun();

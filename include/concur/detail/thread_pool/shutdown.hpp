@@ -179,7 +179,7 @@ inline executor_stats thread_pool_core::stats() const {
         started += read(counts.started);
     }
     // Read in the order of a task's life backwards, so that no difference is negative.
-    s.submitted = items_.load() - internal_.load() + admitted_.load() - refused_.load();
+    s.submitted = items_.load() - internal_.load() + admitted().load() - refused_.load();
     s.running = started > ended ? static_cast<std::size_t>(started - ended) : 0;
     auto const left = s.submitted - unrun - ended;
     s.running = std::min<std::size_t>(s.running, static_cast<std::size_t>(left));
