@@ -56,5 +56,5 @@ int main() {
 // cancel the running one: no
 // it stopped by itself: yes
 // the other one: the task was cancelled
-// the task 'search' ran into its time limit of 0.050000 s
+// the task 'search' ran into its time limit of 0.05 s
 // still valid, and well
