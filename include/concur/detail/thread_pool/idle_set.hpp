@@ -127,12 +127,6 @@ public:
     /// Orders the caller after everybody who has started, stopped or slept before.
     void fence() noexcept { counts_.fetch_add(0); }
 
-    /// Some worker sleeps or searches, and so can take new work.
-    bool anybody_free() const noexcept {
-        auto const seen = counts_.load();
-        return sleeping_in(seen) != 0 || searching_in(seen) != 0;
-    }
-
 private:
     // One word, so that both sides of the protocol meet in it.
     static constexpr std::uint64_t one_searching = 1, one_sleeping = 1ull << 20,

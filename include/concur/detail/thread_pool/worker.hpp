@@ -57,10 +57,6 @@ public:
         return -1;
     }
 
-    bool empty() const noexcept {
-        return depth_.load(std::memory_order_relaxed) == 0;  // [frames] own writes
-    }
-
 private:
     static constexpr std::size_t most = 64;  // deeper ones are not helped with, only waited for
     struct frame {
