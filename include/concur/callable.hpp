@@ -90,11 +90,22 @@ struct retried_call {
     template <class... Args>
         requires std::is_invocable_v<F const&, Args const&...>
     decltype(auto) operator()(Args const&... args) const {
+        return repeat(f, args...);
+    }
+    template <class... Args>
+        requires std::is_invocable_v<F&, Args const&...>
+    decltype(auto) operator()(Args const&... args) {
+        return repeat(f, args...);
+    }
+
+private:
+    template <class Function, class... Args>
+    decltype(auto) repeat(Function& function, Args const&... args) const {
         task_context* const context = this_task_context;
         for (int attempt = 1;; ++attempt) {
             if (context) context->attempt = attempt;
             try {
-                return call(f, args...);
+                return call(function, args...);
             } catch (task_cancelled const&) {
                 throw;  // it was asked to end: trying again would be against that
             } catch (...) {
