@@ -25,7 +25,7 @@ void quick_sort(concur::thread_pool& pool, std::span<int> values) {
 int main() {
     std::vector<int> values;
     for (int i = 0, value = 1; i < 100'000; ++i) {
-        value = value * 48'271 % 65'537;
+        value = static_cast<int>(value * 48'271LL % 65'537);
         values.push_back(value);
     }
 

@@ -26,7 +26,7 @@ public:
     class iterator;
 
     completed_range(completed_range&&) noexcept = default;
-    completed_range& operator=(completed_range&&) = delete;
+    completed_range& operator=(completed_range&&) noexcept = default;
 
     /// Blocks   until the next one is done; inside a task it runs the work that it waits for.
     /// Throws   timeout_error "k (of n) futures unfinished", would_deadlock.
@@ -133,7 +133,7 @@ struct completed_range<Element>::shared_part {
     }
     static bool closed(entry const& e) noexcept { return !e.watched || e.watched->done(); }
 
-    std::deque<Element> owned;
+    std::deque<std::remove_const_t<Element>> owned;
     std::deque<entry> entries;
     std::set<detail::state const*> seen;
     std::mutex mutex;

@@ -81,6 +81,11 @@ struct unpacked_call {
     }
 };
 
+/// How an argument is given to each attempt: an lvalue as it is, anything else as const, for there
+/// may be another attempt.
+template <class A>
+using same_again = std::conditional_t<std::is_lvalue_reference_v<A>, A, A const&>;
+
 /// What retry() gives.
 template <class F>
 struct retried_call {
@@ -88,19 +93,19 @@ struct retried_call {
     F f;
 
     template <class... Args>
-        requires std::is_invocable_v<F const&, Args const&...>
-    decltype(auto) operator()(Args const&... args) const {
-        return repeat(f, args...);
+        requires std::is_invocable_v<F const&, same_again<Args>...>
+    decltype(auto) operator()(Args&&... args) const {
+        return repeat<same_again<Args>...>(f, args...);
     }
     template <class... Args>
-        requires std::is_invocable_v<F&, Args const&...>
-    decltype(auto) operator()(Args const&... args) {
-        return repeat(f, args...);
+        requires std::is_invocable_v<F&, same_again<Args>...>
+    decltype(auto) operator()(Args&&... args) {
+        return repeat<same_again<Args>...>(f, args...);
     }
 
 private:
-    template <class Function, class... Args>
-    decltype(auto) repeat(Function& function, Args const&... args) const {
+    template <class... Args, class Function>
+    decltype(auto) repeat(Function& function, Args... args) const {
         task_context* const context = this_task_context;
         for (int attempt = 1;; ++attempt) {
             if (context) context->attempt = attempt;

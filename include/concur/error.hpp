@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <concur/detail/base/config.hpp>
 
@@ -77,6 +78,35 @@ private:
     int signal_;
     int exit_code_;
 };
+
+/// Where an exception comes from that was thrown in another process: it arrives as its own type and
+/// as this one, so that both `catch (std::out_of_range&)` and origin_of() see it. What is thrown in
+/// this process has none.
+class CONCUR_API remote_origin {
+public:
+    remote_origin(std::string type_name, std::string message, int pid)
+        : type_name_(std::move(type_name)), message_(std::move(message)), pid_(pid) {}
+    virtual ~remote_origin() = default;
+
+    std::string const& type_name() const noexcept { return type_name_; }  ///< demangled
+    std::string const& message() const noexcept { return message_; }      ///< its what()
+    int pid() const noexcept { return pid_; }                             ///< of the worker
+
+protected:
+    remote_origin(remote_origin const&) = default;
+    remote_origin& operator=(remote_origin const&) = default;
+
+private:
+    std::string type_name_;
+    std::string message_;
+    int pid_;
+};
+
+/// The remote_origin of an exception; null when it was thrown in this process. Needs RTTI.
+template <class E>
+remote_origin const* origin_of(E const& exception) noexcept {
+    return dynamic_cast<remote_origin const*>(&exception);
+}
 
 /// The machine that ran the task is gone.
 class CONCUR_API host_lost : public error {

@@ -304,11 +304,22 @@ public:
     }
 
     /// Throws   std::future_error promise_already_satisfied, no_state.
-    template <class... Value>
-        requires(sizeof...(Value) == (std::is_void_v<T> ? 0 : 1)) &&
-                std::is_constructible_v<detail::stored_t<T>, Value...>
-    void set_value(Value&&... value) {
-        detail::stored_t<T> stored(std::forward<Value>(value)...);
+    template <class Value = T>
+        requires(!std::is_void_v<T>) && std::is_constructible_v<T, Value>
+    void set_value(Value&& value) {
+        store(detail::stored_t<T>(std::forward<Value>(value)));
+    }
+    void set_value()
+        requires std::is_void_v<T>
+    {
+        store({});
+    }
+    void set_exception(std::exception_ptr problem) {
+        if (claim()) publish_error(std::move(problem));
+    }
+
+private:
+    void store(detail::stored_t<T> stored) {
         if (!claim()) return;
         try {
             ::new (static_cast<void*>(detail::behind<detail::stored_t<T>>(*state_)))
@@ -318,11 +329,7 @@ public:
         }
         publish(detail::phase_value);
     }
-    void set_exception(std::exception_ptr problem) {
-        if (claim()) publish_error(std::move(problem));
-    }
 
-private:
     detail::state& checked() const {
         if (!state_) throw std::future_error(std::future_errc::no_state);
         return *state_;

@@ -50,6 +50,7 @@ public:
         tally::add(counts_.started, tasks);
         tally::add(how == unrun::failed ? counts_.failed : counts_.cancelled, tasks);
     }
+    void leave_queue() noexcept override {}
     void retire_unrun() noexcept override {}
     void retain() noexcept override {}
     void release() noexcept override {}

@@ -15,10 +15,17 @@
 
 namespace concur::inline v0::detail {
 
-/// What a timer calls: never throwing, and may not disarm its own timer.
+/// What is left to do when a timer's target may be gone already.
+struct timer_follow_up {
+    void (*call)(void*) noexcept = nullptr;
+    void* argument = nullptr;
+};
+
+/// What a timer calls. expired() only decides: disarm() waits for it. User code belongs into the
+/// follow-up, which nobody waits for; while it runs, other timers are late.
 class timer_target {
 public:
-    virtual void expired() noexcept = 0;
+    virtual timer_follow_up expired() noexcept = 0;
 
 protected:
     ~timer_target() = default;
@@ -96,10 +103,14 @@ private:
             remove(e);
             calling_ = &e;
             lock.unlock();
-            e.target->expired();
+            auto const rest = e.target->expired();
             lock.lock();
             calling_ = nullptr;
             finished_.notify_all();
+            if (!rest.call) continue;
+            lock.unlock();
+            rest.call(rest.argument);
+            lock.lock();
         }
     }
 
@@ -119,16 +130,19 @@ class scoped_timer {
 public:
     scoped_timer(time_point when, timer_target* target) : entry_{when, target} {
         armed_ = target && when != time_point::max();
-        if (armed_) timer_service::instance().arm(entry_);
+        if (!armed_) return;
+        service_ = &timer_service::instance();
+        service_->arm(entry_);
     }
     scoped_timer(scoped_timer const&) = delete;
     scoped_timer& operator=(scoped_timer const&) = delete;
     ~scoped_timer() {
-        if (armed_) timer_service::instance().disarm(entry_);
+        if (armed_) service_->disarm(entry_);
     }
 
 private:
     timer_service::entry entry_;
+    timer_service* service_ = nullptr;
     bool armed_;
 };
 

@@ -77,10 +77,26 @@ bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_
     }
 }
 
+/// done() for callers that poll. A task that polls for a task of its own full executor would poll
+/// for ever; so after many looks in vain its thread does the work itself.
+inline bool poll_done(state& s) noexcept {
+    if (s.done()) return true;
+    if (!this_worker_context) return false;
+    static constinit thread_local int looks_in_vain = 0;
+    if (++looks_in_vain < 256) return false;
+    looks_in_vain = 0;
+    try {
+        help_with(s);
+    } catch (...) {
+        report_current(s.owner);
+    }
+    return s.done();
+}
+
 /// Blocks until the state is done; false when the deadline passes first.
 inline bool wait_done(state& s, time_point deadline = time_point::max()) {
     if (s.done()) return true;
-    if (deadline != time_point::max() && steady_clock::now() >= deadline) return false;
+    if (deadline != time_point::max() && steady_clock::now() >= deadline) return poll_done(s);
     require_reachable(s);
     while (this_worker_context && help_with(s)) {
         if (s.done()) return true;
@@ -109,22 +125,6 @@ inline void wait_ended(state& s) noexcept {
             report_current(s.owner);
         }
     }
-}
-
-/// done() for callers that poll. A task that polls for a task of its own full executor would poll
-/// for ever; so after many looks in vain its thread does the work itself.
-inline bool poll_done(state& s) noexcept {
-    if (s.done()) return true;
-    if (!this_worker_context) return false;
-    static constinit thread_local int looks_in_vain = 0;
-    if (++looks_in_vain < 256) return false;
-    looks_in_vain = 0;
-    try {
-        help_with(s);
-    } catch (...) {
-        report_current(s.owner);
-    }
-    return s.done();
 }
 
 }  // namespace concur::inline v0::detail

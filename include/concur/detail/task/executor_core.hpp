@@ -115,6 +115,9 @@ public:
     virtual void enqueue(state& task) noexcept = 0;
     /// An admitted job was decided without a worker: count its tasks, before anybody is told.
     virtual void count_unrun(std::size_t tasks, unrun how) noexcept = 0;
+    /// A job that was decided without a worker gives its place in the queue up, before anybody is
+    /// told: who is told may submit, and wait for that place.
+    virtual void leave_queue() noexcept = 0;
     /// The last thing that is done with the executor on behalf of that job.
     virtual void retire_unrun() noexcept = 0;
     /// Keeps the memory of the core: a task that waits for inputs may be decided by others, and its
@@ -182,9 +185,15 @@ public:
     caller_place(caller_place const&) = delete;
     caller_place& operator=(caller_place const&) = delete;
     ~caller_place() {
-        if (held_) this_worker_context = place_.outer;
-        if (lent_) core_.return_place(place_);
+        give_back();
+        core_.leave_queue();
         core_.retire_unrun();
+    }
+
+    /// Ends the part in the loop, not the admission.
+    void give_back() noexcept {
+        if (std::exchange(held_, false)) this_worker_context = place_.outer;
+        if (std::exchange(lent_, false)) core_.return_place(place_);
     }
 
     bool held() const noexcept { return held_; }
@@ -213,6 +222,7 @@ inline void require_reachable(state& task) {
 inline bool cancel_task(state& task) noexcept {
     if (!task.cancel()) return phase_of(task.look()) == phase_cancelled;
     executor_core* const core = task.owner;
+    if (core) core->leave_queue();
     try {
         task.ops->drop(task);
     } catch (...) {
@@ -222,6 +232,8 @@ inline bool cancel_task(state& task) noexcept {
         core->count_unrun(task.ops->tasks, unrun::cancelled);
         core->retire_unrun();
     }
+    // Last, for callbacks may wait until the executor is idle. It may be gone: they do not need it.
+    task.tell();
     return true;
 }
 

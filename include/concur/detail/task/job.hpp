@@ -97,13 +97,20 @@ private:
 
     struct expiry final : timer_target {
         explicit expiry(state& task) : task_(task) {}
-        void expired() noexcept override {
+        timer_follow_up expired() noexcept override {
             auto& extras = *extras_of(task_);
             extras.error_aside = std::make_exception_ptr(timeout_error(text(
                 "the task%s%s%s ran into its time limit of %g s", extras.name.empty() ? "" : " '",
                 extras.name.c_str(), extras.name.empty() ? "" : "'", in_seconds(*extras.timeout))));
-            if (!task_.expire()) return;
-            if (task_.look() & stop_watched) stop_registry::ask_sources(task_);
+            if (!task_.expire()) return {};
+            task_.retain();
+            return {[](void* task) noexcept { tell_of_limit(*static_cast<state*>(task)); }, &task_};
+        }
+        static void tell_of_limit(state& task) noexcept {
+            task.tell();
+            if (Use == result_use::reported) error_sink::report(task.owner, error_of(task));
+            if (task.look() & stop_watched) stop_registry::ask_sources(task);
+            task.release();
         }
         state& task_;
     };

@@ -129,7 +129,8 @@ public:
         return true;
     }
 
-    /// pending to cancelled. False: it started, or was done. The winner frees the callable.
+    /// pending to cancelled. False: it started, or was done. The winner calls tell(), and frees the
+    /// callable.
     bool cancel() noexcept {
         chaos_point();
         auto seen = look();
@@ -138,8 +139,12 @@ public:
         } while (!word.compare_exchange_weak(seen, seen | phase_cancelled,
                                              std::memory_order_acq_rel,  // [state] publish
                                              std::memory_order_acquire));  // [state]
-        if (seen & (has_waiters | list_locked)) tell_waiters();
         return true;
+    }
+
+    /// Tells the waiters of a state that cancel() or expire() has made done.
+    void tell() noexcept {
+        if (look() & (has_waiters | list_locked)) tell_waiters();
     }
 
     /// not_ready is over: it may be claimed. Called once, when its inputs hold values.
@@ -169,7 +174,8 @@ public:
         return true;
     }
 
-    /// running to error with the exception in the extras. False: it has returned already.
+    /// running to error with the exception in the extras. False: it has returned already. The
+    /// winner calls tell().
     bool expire() noexcept {
         auto seen = look();
         do {
@@ -178,7 +184,6 @@ public:
             seen, (seen - phase_running + phase_error) | error_aside | stop_asked,
             std::memory_order_acq_rel,  // [state] extras before phase, with look()
             std::memory_order_acquire));  // [state]
-        if (seen & (has_waiters | list_locked)) tell_waiters();
         return true;
     }
 
@@ -344,21 +349,26 @@ private:
 };
 
 inline void state::tell_waiters() noexcept {
-    waiter* later = nullptr;
-    waiter** later_end = &later;
+    // Ours before the user's: a callback may wait for a task that this state makes ready.
+    struct later {
+        waiter* first = nullptr;
+        waiter** end = &first;
+    } ours, foreign;
     lock();
     while (waiter* const w = waiters_) {
         unlink(*w);
         if (w->call_when == waiter::when::under_lock) {
             w->notify(*w);
         } else {
+            auto& list = w->call_when == waiter::when::foreign ? foreign : ours;
             w->next = nullptr;
-            *later_end = w;
-            later_end = &w->next;
+            *list.end = w;
+            list.end = &w->next;
         }
     }
     unlock();
-    if (later) deferred_calls::run(later);
+    *ours.end = foreign.first;
+    if (ours.first) deferred_calls::run(ours.first);
 }
 
 /// A counted reference to a state.

@@ -48,7 +48,10 @@ inline void fail_claimed(state& s, std::exception_ptr problem) noexcept {
     if (s.ops->reports) error_sink::report(owner, problem);
     ::new (static_cast<void*>(behind<std::exception_ptr>(s)))
         std::exception_ptr(std::move(problem));
-    if (owner) owner->count_unrun(s.ops->tasks, unrun::failed);
+    if (owner) {
+        owner->leave_queue();
+        owner->count_unrun(s.ops->tasks, unrun::failed);
+    }
     s.publish(phase_error);
 }
 

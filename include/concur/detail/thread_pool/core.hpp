@@ -65,6 +65,9 @@ public:
     void count_unrun(std::size_t tasks, unrun how) noexcept override {
         (how == unrun::cancelled ? unrun_cancelled_ : unrun_failed_).fetch_add(tasks);
     }
+    void leave_queue() noexcept override {
+        if (options_.max_pending != 0) left_pending();
+    }
     void retire_unrun() noexcept override;
     [[gnu::cold]] void add_dependent(dependent_link& link) override;
     [[gnu::cold]] void remove_dependent(dependent_link& link) noexcept override;
@@ -169,6 +172,7 @@ private:
     std::atomic<std::uint64_t> internal_{0};
     std::atomic<std::uint64_t> items_{0};
     std::atomic<std::uint64_t> refused_{0};
+    std::atomic<bool> cancelling_{false};
 
     mutable std::mutex mutex_;  // of the following
     std::condition_variable changed_;
@@ -240,6 +244,7 @@ inline void thread_pool_core::admit(bool may_wait) {
     admitted().fetch_add(1);
     if (gate_.load() != open) {
         refused_.fetch_add(1);
+        leave_queue();
         retire_unrun();
         require_open();
     }
@@ -284,6 +289,8 @@ inline void thread_pool_core::enqueue(state& task) noexcept {
             task);  // needs no memory; the order is not what it should be, the task is safe
     }
     here && !by_priority ? idle_.work_for_all() : idle_.work_for_workers();
+    // Tasks that wait for this one could do nothing for it until now.
+    if (extras && extras->inputs) idle_.wake_helpers();
     if (gate_.load() == broken) fail_everything();
 }
 
@@ -294,17 +301,21 @@ inline pool_worker* thread_pool_core::place_of_this_thread() noexcept {
 
 inline void thread_pool_core::retire_unrun() noexcept {
     retain();
-    if (options_.max_pending != 0) left_pending();
     retired_elsewhere_.fetch_add(1);
+    idle_.fence();
     tell_if_idle();
     release();
 }
 
 inline void thread_pool_core::add_dependent(dependent_link& link) {
-    std::lock_guard const lock(mutex_);
+    std::unique_lock lock(mutex_);
     link.next = &dependents_;
     link.previous = dependents_.previous;
     link.previous->next = link.next->previous = &link;
+    lock.unlock();
+    // Whoever ends the pool may have looked at the list before.
+    if (cancelling_.load()) cancel_everything();
+    if (gate_.load() == broken) fail_everything();
 }
 
 inline void thread_pool_core::remove_dependent(dependent_link& link) noexcept {

@@ -106,6 +106,16 @@ public:
         }
     }
 
+    /// Wakes every task that sleeps in a wait, so that it looks again for work to run.
+    void wake_helpers() noexcept {
+        std::lock_guard const lock(mutex_);
+        while (wait_place* const wait = helpers_) {
+            helpers_ = wait->next;
+            counts_.fetch_sub(one_helping);
+            wait->sleeper->unpark();  // under the lock: it stays until helper_wakes() returned
+        }
+    }
+
     /// The place of a worker whose thread sleeps, or null. The thread goes on sleeping.
     pool_worker* lend() noexcept {
         std::lock_guard const lock(mutex_);

@@ -59,7 +59,10 @@ inline void thread_pool_core::shut_down(shutdown_options how) {
         std::lock_guard const lock(mutex_);
         space_.notify_all();
     }
-    if (how.cancel_pending) cancel_everything();
+    if (how.cancel_pending) {
+        cancelling_.store(true);
+        cancel_everything();
+    }
     tell_if_idle();
     if (!how.wait) return;
     {

@@ -46,10 +46,12 @@ inline bool thread_pool_core::run_descendant(pool_worker& worker, state& task) {
     state* const found = runner.deque.steal(position);
     if (!found) return false;
     chaos_point();
-    if (phase_of(task.look()) == phase_running) {
+    bool const awaited = references_of(found->look()) > 1;
+    if (awaited && phase_of(task.look()) == phase_running) {
         run_queued(worker, *found);
     } else {
-        // It may be something else's: running it could need a lock that is held here.
+        // It may be something else's, or nobody holds its future and so nobody waits for it:
+        // running it could need a lock that is held here.
         outside_.push(*found);
         idle_.work_for_workers();
     }
@@ -93,7 +95,9 @@ inline bool thread_pool_core::waits_for_itself(pool_worker const& worker, state&
             if (!runs_here(task, word)) return input_walk::verdict::go_on;
             pool_worker const& runner = workers_[runner_of(word)];
             found = &runner == &worker;
-            if (runner.waits && runner.waits->target) leads.push_back(runner.waits->target);
+            // A wait with a limit ends by itself.
+            auto const* const wait = runner.waits;
+            if (wait && wait->target && wait->endless) leads.push_back(wait->target);
             return found ? input_walk::verdict::stop : input_walk::verdict::go_on;
         });
     }

@@ -24,6 +24,16 @@ inline state_ref make_stop_point() {
                                                               [] { return stop_point_call{}; }));
 }
 
+/// Asks a stop point, as what follows a timer: stop callbacks are user code.
+inline timer_follow_up ask_later(state& stop) noexcept {
+    stop.retain();
+    return {[](void* point) noexcept {
+                state_ref const held(static_cast<state*>(point));
+                stop_registry::ask(*held);
+            },
+            &stop};
+}
+
 // Protocol [limit]
 // phase: running, then by one exchange each: returned (the item was in time) or expired (its timer
 // was first and has asked it to stop). The first exchange decides.
@@ -67,9 +77,10 @@ private:
                                  static_cast<std::size_t>(position_), in_seconds(limit_)));
     }
 
-    void expired() noexcept override {
+    timer_follow_up expired() noexcept override {
         int expected = running;
-        if (phase_.compare_exchange_strong(expected, too_late)) stop_registry::ask(stop_);
+        return phase_.compare_exchange_strong(expected, too_late) ? ask_later(stop_)
+                                                                  : timer_follow_up{};
     }
 
     state& stop_;

@@ -61,7 +61,7 @@ public:
 
     /// Blocks until all is done. Throws the first failure in input order, or timeout_error.
     void run() {
-        caller_place const caller(core_);  // throws when the executor takes no more
+        caller_place caller(core_);  // throws when the executor takes no more
         auto const all = items_before(size_) - items_before(options_.first);
         if (all == 0) return;
         core_.count_items(all);
@@ -70,12 +70,13 @@ public:
             scoped_timer const timer(options_.deadline, &watch);
             invite_helpers(caller.held() ? 1 : 0);
             if (caller.held()) take_part();
+            caller.give_back();  // somebody may need the place while this thread only waits
             wait_for_helpers();
         }
         auto const unfinished = all - ran_.load();
         if (unfinished != 0) core_.count_unrun_items(unfinished);
         if (failure_) std::rethrow_exception(failure_);
-        if (unfinished == 0) return;
+        if (unfinished == 0 && !late_.load()) return;
         if (!late_.load()) rethrow_end();
         throw timeout_error(text("%zu (of %zu) items unfinished at the deadline", unfinished, all));
     }
@@ -90,9 +91,9 @@ private:
 
     struct deadline_watch final : timer_target {
         explicit deadline_watch(parallel_loop& l) : loop(l) {}
-        void expired() noexcept override {
+        timer_follow_up expired() noexcept override {
             loop.late_.store(true);
-            stop_registry::ask(*loop.stop_);
+            return ask_later(*loop.stop_);
         }
         parallel_loop& loop;
     };
@@ -118,6 +119,7 @@ private:
             s.ops->extras(s)->priority = options_.priority;
             helpers_.emplace_back(&s);
         } catch (...) {
+            core_.leave_queue();
             core_.retire_unrun();
             throw;
         }
@@ -177,13 +179,27 @@ private:
             run_items_(items_, context, i, last, options_.timeout);
             return last;
         } catch (...) {
-            std::lock_guard const lock(mutex_);
-            if (i < failed_at_.load()) {
-                failed_at_.store(i);
-                failure_ = std::current_exception();
-            }
+            keep_failure(i, std::current_exception());
+            stop_registry::ask(*stop_);
         }
         return i;
+    }
+
+    /// The first one in input order counts; but an item that gave up because a later one had failed
+    /// is no failure of its own.
+    void keep_failure(std::size_t position, std::exception_ptr problem) {
+        std::lock_guard const lock(mutex_);
+        if (position >= failed_at_.load()) return;
+        if (failure_) {
+            try {
+                std::rethrow_exception(problem);
+            } catch (task_cancelled const&) {
+                return;
+            } catch (...) {
+            }
+        }
+        failed_at_.store(position);
+        failure_ = std::move(problem);
     }
 
     std::size_t items_before(std::size_t position) const noexcept {

@@ -129,7 +129,7 @@ public:
 
     map_stream(map_stream const&) = delete;
     map_stream& operator=(map_stream const&) = delete;
-    virtual ~map_stream() = default;  // whoever derives calls stop() first
+    virtual ~map_stream() { core_.release(); }  // whoever derives calls stop() first
 
     /// The next in input order, or nothing at the end. A broken input, a deadline and an executor
     /// that is gone come as an outcome at their position, and as the last one.
@@ -150,6 +150,7 @@ protected:
           deadline_(options_.deadline ? deadline_after(*options_.deadline) : time_point::max()),
           tuner_(options_.chunk_size, most_per_chunk()) {
         core_.require_open();
+        core_.retain();
     }
 
     /// The next `n` inputs at most. Null when there are none. Calls end_input() at the end, or
@@ -352,6 +353,7 @@ void map_stream<R>::issue(std::size_t n) {
             state_ref(&chunk_job::make(&core_, 0, 2, [&] { return chunk_call(*this, *part); }));
         chunks_.make_room();
     } catch (...) {
+        core_.leave_queue();
         core_.retire_unrun();
         throw;
     }

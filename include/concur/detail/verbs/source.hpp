@@ -79,8 +79,10 @@ struct each_item {
 template <class Range>
 class kept_input {
     using range_type = std::remove_reference_t<Range>;
-    static constexpr bool by_reference = std::is_lvalue_reference_v<Range> &&
-                                         !std::ranges::enable_view<std::remove_cv_t<range_type>>;
+    static constexpr bool by_reference =
+        std::is_lvalue_reference_v<Range> &&
+        (!std::ranges::enable_view<std::remove_cv_t<range_type>> ||
+         !std::is_copy_constructible_v<std::remove_cv_t<range_type>>);
 
 public:
     explicit kept_input(Range&& range) : range_(hold(range)) {}
@@ -210,10 +212,20 @@ struct item_cell {
     using kept = kept_input<Range>;
     using value_type = typename kept::value_type;
     using argument = value_type&&;
-    explicit item_cell(typename kept::reference item)
-        : value(std::forward<typename kept::reference>(item)) {}
+    explicit item_cell(typename kept::reference item) : value(hand_over(item)) {}
     argument get() noexcept { return std::move(value); }
     value_type value;
+
+private:
+    /// A copy; what cannot be copied is moved, for there is no other way.
+    static decltype(auto) hand_over(std::remove_reference_t<typename kept::reference>& item) {
+        if constexpr (std::is_lvalue_reference_v<typename kept::reference> &&
+                      std::is_copy_constructible_v<value_type>) {
+            return item;
+        } else {
+            return std::move(item);
+        }
+    }
 };
 template <class Range>
 struct reference_cell {
@@ -228,9 +240,12 @@ template <class Range>
 concept stable_range = std::ranges::forward_range<typename kept_input<Range>::type> &&
                        std::is_lvalue_reference_v<typename kept_input<Range>::reference>;
 
+/// By reference where that is possible, range by range.
+template <class Range>
+using best_cell = std::conditional_t<stable_range<Range>, reference_cell<Range>, item_cell<Range>>;
+
 template <class F, class... Ranges>
-concept takes_references =
-    (stable_range<Ranges> && ...) && item_function<F, typename kept_input<Ranges>::reference...>;
+concept takes_references = item_function<F, typename best_cell<Ranges>::argument...>;
 
 /// One item after the other, read by one thread.
 template <template <class> class Cell, class... Ranges>
@@ -287,7 +302,7 @@ private:
 template <class F, class... Ranges>
 using source_for = std::conditional_t<
     (position_range<Ranges> && ...), indexed_source<Ranges...>,
-    std::conditional_t<takes_references<F, Ranges...>, streamed_source<reference_cell, Ranges...>,
+    std::conditional_t<takes_references<F, Ranges...>, streamed_source<best_cell, Ranges...>,
                        streamed_source<item_cell, Ranges...>>>;
 
 /// What f gives for these ranges; void when it cannot be called.
@@ -305,7 +320,8 @@ using item_result_t = typename decltype(item_result<F, Ranges...>())::type;
 
 template <class F, class... Ranges>
 constexpr bool check_items() {
-    constexpr bool ranges = (std::ranges::input_range<Ranges> && ...);
+    static_assert(sizeof...(Ranges) != 0, "map(f, ranges...): there is no range behind f");
+    constexpr bool ranges = sizeof...(Ranges) != 0 && (std::ranges::input_range<Ranges> && ...);
     static_assert(ranges, "map(f, ranges...): the arguments behind f must be input ranges");
     if constexpr (ranges) {
         constexpr bool callable = source_for<F, Ranges...>::template accepts<F>;

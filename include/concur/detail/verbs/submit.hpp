@@ -217,6 +217,7 @@ void add_input(std::vector<state_ref>& inputs, A const& argument) {
 /// Takes back a state that never got to its executor.
 inline void abandon(state& s, std::uint64_t references) noexcept {
     if (s.cancel()) {
+        s.tell();
         try {
             s.ops->drop(s);
         } catch (...) {

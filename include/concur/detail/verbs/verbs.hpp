@@ -132,11 +132,11 @@ public:
                 run_loop(core(), source.size(), loop_for(options),
                          each_item{source.positions(), function_handle(each)});
             } else {
-                auto const each =
-                    [call = function(std::forward<F>(f))]<class... Item>(Item&&... item)
+                auto each = [call = function(std::forward<F>(f))]<class... Item>(Item&&... item)
                     requires item_function<function, Item...>
                 { static_cast<void>(call_item(call, std::forward<Item>(item)...)); };
-                start_map(std::move(options), each, std::forward<Ranges>(ranges)...)->collect();
+                start_map(std::move(options), std::move(each), std::forward<Ranges>(ranges)...)
+                    ->collect();
             }
         }
     }
@@ -169,6 +169,9 @@ public:
     template <class F, class Op, class Range, class T>
     T map_reduce(map_options options, F&& f, Op&& op, Range&& range, T init) {
         using function = std::decay_t<F>;
+        static_assert(std::is_invocable_r_v<T, std::remove_reference_t<Op> const&, T, T>,
+                      "reduce(op, range, init): op cannot be called with two values of init's type "
+                      "(as const, for it is shared), or gives something else");
         if constexpr (check_items<function, Range>()) {
             require_valid(options);
             if constexpr (source_for<function, Range>::indexed) {
