@@ -188,7 +188,7 @@ TEST_CASE("state: told waiters that tell others do not go deeper, and come in or
             if (self.next_state) self.next_state->cancel();
             ++*self.told;
         }
-        state* next_state = nullptr;
+        test_state* next_state = nullptr;
         std::size_t* told = nullptr;
     };
     constexpr std::size_t n = unit::load(1'000'000);
@@ -225,7 +225,7 @@ TEST_CASE("state: foreign code may tell others and sees it done before it goes o
                      }),
               target(s),
               log(log_) {}
-        state& target;
+        test_state& target;
         std::vector<int>& log;
     } outer_waiter(inner, log);
     REQUIRE(outer.add_waiter(outer_waiter));

@@ -16,6 +16,10 @@ public:
     explicit test_state(std::uint64_t flags = 0, std::uint64_t references = 1)
         : state(operations, nullptr, flags + references * concur::detail::one_reference) {}
 
+    // As their callers do it: the winner tells.
+    bool cancel() noexcept { return state::cancel() && (tell(), true); }
+    bool expire() noexcept { return state::expire() && (tell(), true); }
+
     std::atomic<int> destroyed = 0;
 
 private:

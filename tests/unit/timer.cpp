@@ -33,7 +33,10 @@ namespace {
 
 struct target final : timer_target {
     explicit target(std::function<void()> f) : call(std::move(f)) {}
-    void expired() noexcept override { call(); }
+    concur::detail::timer_follow_up expired() noexcept override {
+        call();
+        return {};
+    }
     std::function<void()> call;
 };
 
