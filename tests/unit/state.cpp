@@ -216,7 +216,7 @@ TEST_CASE("state: foreign code may tell others and sees it done before it goes o
     noting told(after_lock, log, 1);
     REQUIRE(inner.add_waiter(told));
     struct cancels : waiter {
-        cancels(state& s, std::vector<int>& log_)
+        cancels(test_state& s, std::vector<int>& log_)
             : waiter(foreign,
                      [](waiter& w) noexcept {
                          auto& self = static_cast<cancels&>(w);
