@@ -3,8 +3,12 @@
 // Wrong options throw std::invalid_argument, misuse of a future std::future_error.
 #pragma once
 
+#include <atomic>
+#include <exception>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 #include <concur/detail/base/config.hpp>
@@ -79,6 +83,8 @@ private:
     int exit_code_;
 };
 
+#if CONCUR_RTTI
+
 /// Where an exception comes from that was thrown in another process: it arrives as its own type and
 /// as this one, so that both `catch (std::out_of_range&)` and origin_of() see it. What is thrown in
 /// this process has none.
@@ -107,6 +113,62 @@ template <class E>
 remote_origin const* origin_of(E const& exception) noexcept {
     return dynamic_cast<remote_origin const*>(&exception);
 }
+
+namespace detail {
+
+/// An exception type that other processes may send: how one is made here from its text.
+struct registered_exception {
+    std::type_info const& type;
+    std::exception_ptr (*make)(
+        remote_origin const& origin);  // null: its state crosses by serialize
+    registered_exception* next = nullptr;
+};
+
+/// The head of the list; entries live as long as the program. [registered] release and acquire.
+CONCUR_API inline std::atomic<registered_exception*> registered_exceptions{nullptr};
+
+/// What arrives: an E that knows where it comes from.
+template <class E>
+struct arrived final : E, remote_origin {
+    explicit arrived(remote_origin const& origin)
+        : E(std::string(origin.message())), remote_origin(origin) {}
+};
+
+template <class E>
+std::exception_ptr make_arrived(remote_origin const& origin) {
+    return std::make_exception_ptr(arrived<E>(origin));
+}
+
+template <class E>
+registered_exception* enter_exception() {
+    static registered_exception entry{typeid(E), nullptr};
+    if constexpr (std::is_constructible_v<E, std::string>) entry.make = &make_arrived<E>;
+    entry.next = registered_exceptions.load(std::memory_order_relaxed);  // [registered] CAS decides
+    while (!registered_exceptions.compare_exchange_weak(
+        entry.next, &entry, std::memory_order_acq_rel)) {  // [registered] entry before head
+    }
+    return &entry;
+}
+
+}  // namespace detail
+
+/// Lets exceptions of type E cross process borders as themselves. Returns true, so that it can
+/// initialise a variable at namespace scope. E is not final; its state crosses by a member
+/// serialize, else through a constructor from std::string.
+///
+/// Threads   any; registering again does nothing.
+template <class E>
+bool register_exception() {
+    static_assert(std::is_base_of_v<std::exception, E>,
+                  "register_exception<E>(): E must derive from std::exception");
+    static_assert(!std::is_final_v<E>,
+                  "register_exception<E>(): E must not be final, for what "
+                  "arrives derives from it");
+    static detail::registered_exception const* const entry = detail::enter_exception<E>();
+    return entry != nullptr;
+}
+
+#endif
 
 /// The machine that ran the task is gone.
 class CONCUR_API host_lost : public error {

@@ -14,6 +14,13 @@
 // shared libraries.
 #define CONCUR_API __attribute__((visibility("default")))
 
+// Whether dynamic types can be asked for: thread_pool.hpp must also compile without.
+#if defined(__cpp_rtti)
+#define CONCUR_RTTI 1
+#else
+#define CONCUR_RTTI 0
+#endif
+
 namespace concur::inline v0 {
 
 /// Every time span of the interface: write 500ms, 2s.
