@@ -144,8 +144,11 @@ inline std::stop_token current_stop_token() {
 inline bool current_stop_requested() noexcept {
     task_context const* const context = this_task_context;
     if (!context) return false;
-    return (context->task->look() & stop_asked) ||
-           (context->linked && (context->outer->task->look() & stop_asked));
+    bool const asked = (context->task->look() & stop_asked) ||
+                       (context->linked && (context->outer->task->look() & stop_asked));
+    // Whoever asked may not have got to the source yet; a token says the same as this function.
+    if (asked && context->hooks) context->hooks->own.source.request_stop();
+    return asked;
 }
 
 }  // namespace concur::inline v0::detail

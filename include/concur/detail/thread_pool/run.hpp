@@ -90,6 +90,10 @@ inline state* thread_pool_core::next(pool_worker& worker) noexcept {
 
 inline state* thread_pool_core::next_from_outside(pool_worker& worker) noexcept {
     if (state* const task = worker.batch.take()) return task;
+    // What others have taken and not started was submitted earlier than what is still outside.
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        if (state* const task = workers_[i].batch.take()) return task;
+    }
     refill(worker);
     return worker.batch.take();
 }
