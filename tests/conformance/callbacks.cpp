@@ -16,27 +16,6 @@
 
 using namespace conformance;
 
-namespace {
-
-/// Notes the order in which callbacks run.
-class journal {
-public:
-    void note(int entry) {
-        const std::lock_guard lock(mutex_);
-        entries_.push_back(entry);
-    }
-    std::vector<int> entries() const {
-        const std::lock_guard lock(mutex_);
-        return entries_;
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::vector<int> entries_;
-};
-
-}  // namespace
-
 TEST_CASE("future 7: callbacks of a promise run once each, in order, whatever the ending") {
     for (int ending = 0; ending != 3; ++ending) {
         concur::promise<int> promise;

@@ -13,27 +13,6 @@
 
 using namespace conformance;
 
-namespace {
-
-/// A list that tasks append to.
-class journal {
-public:
-    void note(int entry) {
-        const std::lock_guard lock(mutex_);
-        entries_.push_back(entry);
-    }
-    std::vector<int> entries() const {
-        const std::lock_guard lock(mutex_);
-        return entries_;
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::vector<int> entries_;
-};
-
-}  // namespace
-
 TEST_CASE_TEMPLATE("order: one worker runs the tasks of one outside thread in the order submitted",
                    E, CONCUR_IN_PROCESS) {
     const watchdog guard;

@@ -262,4 +262,21 @@ private:
     std::vector<std::string> texts_;
 };
 
+/// A list that tasks and callbacks append to, in the order in which they run.
+class journal {
+public:
+    void note(int entry) {
+        const std::lock_guard lock(mutex_);
+        entries_.push_back(entry);
+    }
+    std::vector<int> entries() const {
+        const std::lock_guard lock(mutex_);
+        return entries_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<int> entries_;
+};
+
 }  // namespace conformance
