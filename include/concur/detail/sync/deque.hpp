@@ -25,9 +25,8 @@ namespace concur::inline v0::detail {
 // Order      push: slot before bottom (release); steal reads bottom (seq_cst) before the slot.
 //            pop stores bottom (seq_cst), then reads top (seq_cst); steal reads top, then bottom
 //            (both seq_cst): of an owner and a thief at the last item at least one sees the other.
-// Positions  of items below a mark that the owner took with bottom_below() stay until they are
-// taken:
-//            what is pushed after the mark lies at or above it. waiting.hpp builds on that.
+// Positions  what is pushed after the owner took a mark with bottom_below() lies at or above it;
+//            items below it stay until they are taken. waiting.hpp builds on that.
 // Death      threads of one process only. Outgrown rings live as long as the deque, for a thief may
 //            still read from them.
 template <class T>
