@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include <concur/detail/base/chaos.hpp>
 #include <concur/detail/base/linux.hpp>
 #include <concur/detail/base/text.hpp>
 #include <concur/detail/sync/injection_queue.hpp>
@@ -276,6 +277,7 @@ inline void thread_pool_core::enqueue(state& task) noexcept {
     pool_worker* const here = place_of_this_thread();
     auto const* const extras = task.ops->extras ? task.ops->extras(task) : nullptr;
     bool const by_priority = extras && extras->priority != 0;
+    bool const had_inputs = extras && extras->inputs;
     try {
         if (by_priority) {
             by_priority_.push(extras->priority, task);
@@ -288,9 +290,10 @@ inline void thread_pool_core::enqueue(state& task) noexcept {
         outside_.push(
             task);  // needs no memory; the order is not what it should be, the task is safe
     }
+    chaos_point();  // a worker may have run the task here, and nobody may look at it any more
     here && !by_priority ? idle_.work_for_all() : idle_.work_for_workers();
     // Tasks that wait for this one could do nothing for it until now.
-    if (extras && extras->inputs) idle_.wake_helpers();
+    if (had_inputs) idle_.wake_helpers();
     if (gate_.load() == broken) fail_everything();
 }
 
