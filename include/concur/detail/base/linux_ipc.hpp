@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+// What only Linux has for several processes, behind names that another system could fill: file
+// descriptors that close themselves, futexes between processes, handles of processes.
+// Thread-safe; nothing here allocates, except exceptions.
+#pragma once
+
+#include <cerrno>
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include <sys/types.h>
+
+#include <concur/detail/base/linux.hpp>
+
+namespace concur::inline v0::detail {
+
+/// Throws std::system_error for `error`: "<doing_what>: <what the system says>".
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_errno(char const* doing_what, int error) {
+    throw std::system_error(error, std::generic_category(), doing_what);
+}
+
+[[noreturn, gnu::cold]] inline void throw_errno(char const* doing_what) {
+    throw_errno(doing_what, errno);
+}
+
+/// Owns a file descriptor. Whoever opens one says CLOEXEC.
+class unique_fd {
+public:
+    unique_fd() noexcept = default;
+    explicit unique_fd(int fd) noexcept : fd_(fd) {}
+    unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
+    unique_fd& operator=(unique_fd&& other) noexcept {
+        if (this != &other) reset(other.release());
+        return *this;
+    }
+    ~unique_fd() { reset(); }
+
+    int get() const noexcept { return fd_; }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    int release() noexcept { return std::exchange(fd_, -1); }
+
+    /// Leaves errno alone: a caller may be about to report it.
+    void reset(int fd = -1) noexcept {
+        int const before = std::exchange(fd_, fd);
+        if (before < 0) return;
+        int const error = errno;
+        // Never again after EINTR: Linux has closed it, the number may already be another file's.
+        ::close(before);
+        errno = error;
+    }
+
+private:
+    int fd_ = -1;
+};
+
+/// Wakes up to `sleepers` of those that sleep on `word`, in any process that maps it.
+inline void futex_wake_shared(std::atomic<std::uint32_t>& word, int sleepers = INT_MAX) noexcept {
+    futex_call_count.fetch_add(1, std::memory_order_relaxed);  // [count]
+    syscall(SYS_futex, &word, FUTEX_WAKE, sleepers, nullptr, nullptr, 0);
+}
+
+/// Sleeps while `word`, in shared memory, holds `expected`; until `deadline` at the latest. May
+/// return early.
+inline void futex_wait_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                              time_point deadline = time_point::max()) noexcept {
+    timespec span{};
+    timespec* limit = nullptr;
+    if (deadline != time_point::max()) {
+        auto const left = std::chrono::duration_cast<duration>(deadline - steady_clock::now());
+        if (left <= duration::zero()) return;
+        span.tv_sec = static_cast<std::time_t>(left.count() / 1'000'000'000);
+        span.tv_nsec = static_cast<long>(left.count() % 1'000'000'000);
+        limit = &span;
+    }
+    futex_call_count.fetch_add(1, std::memory_order_relaxed);  // [count]
+    syscall(SYS_futex, &word, FUTEX_WAIT, expected, limit, nullptr, 0);
+}
+
+/// A word in shared memory and the value at which a sleeper wants to sleep.
+struct futex_watch {
+    std::atomic<std::uint32_t>* word;
+    std::uint32_t expected;
+};
+
+inline constexpr std::size_t max_futex_watches = 128;  // FUTEX_WAITV_MAX
+
+/// Sleeps while each of the words holds its value, until `deadline` at the latest; may return
+/// early. At most max_futex_watches words. False, at once: this kernel (before 5.16) or its seccomp
+/// filter has no such call.
+inline bool futex_wait_any_shared(futex_watch const* watches, std::size_t count,
+                                  time_point deadline = time_point::max()) noexcept {
+    constexpr long number = 449;  // SYS_futex_waitv on every architecture
+    struct waiter {               // struct futex_waitv, which older headers do not have
+        std::uint64_t value;
+        std::uint64_t address;
+        std::uint32_t flags;
+        std::uint32_t reserved;
+    };
+    struct {
+        std::int64_t seconds;
+        std::int64_t nanoseconds;
+    } limit{};
+    waiter waiters[max_futex_watches];
+    for (std::size_t i = 0; i < count; ++i) {
+        constexpr std::uint32_t word_of_32_bits = 2;
+        waiters[i] = {watches[i].expected, reinterpret_cast<std::uintptr_t>(watches[i].word),
+                      word_of_32_bits, 0};
+    }
+    auto const since_boot =
+        std::chrono::duration_cast<duration>(deadline.time_since_epoch()).count();
+    limit.seconds = since_boot / 1'000'000'000;
+    limit.nanoseconds = since_boot % 1'000'000'000;
+    futex_call_count.fetch_add(1, std::memory_order_relaxed);  // [count]
+    auto const answer = syscall(number, waiters, static_cast<unsigned>(count), 0u,
+                                deadline == time_point::max() ? nullptr : &limit, CLOCK_MONOTONIC);
+    return answer >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+/// A handle of the process: readable, for poll(), once it has ended. Empty with errno: no such
+/// process (ESRCH), or a kernel before 5.3 (ENOSYS).
+inline unique_fd open_pidfd(pid_t pid) noexcept {
+    constexpr long number = 434;  // SYS_pidfd_open on every architecture; sets CLOEXEC
+    return unique_fd(static_cast<int>(syscall(number, pid, 0u)));
+}
+
+/// Never hits another process that got the same pid later. False with errno: it has ended (ESRCH).
+inline bool send_signal(unique_fd const& pidfd, int signal) noexcept {
+    constexpr long number = 424;  // SYS_pidfd_send_signal on every architecture
+    return syscall(number, pidfd.get(), signal, nullptr, 0u) == 0;
+}
+
+}  // namespace concur::inline v0::detail
