@@ -58,7 +58,7 @@ constexpr double noise = 0.5;
 
 }  // namespace
 
-TEST_CASE("memory: a million queued posts" * doctest::skip(::unit::sanitized || ::unit::chaotic)) {
+TEST_CASE("memory: a million queued posts" * doctest::skip(unit::sanitized || unit::chaotic)) {
     const watchdog guard;
     concur::thread_pool pool(2);
     conformance::blocker busy(pool);
@@ -79,7 +79,7 @@ TEST_CASE("memory: a million queued posts" * doctest::skip(::unit::sanitized || 
 }
 
 TEST_CASE("memory: a million queued tasks with futures" *
-          doctest::skip(::unit::sanitized || ::unit::chaotic)) {
+          doctest::skip(unit::sanitized || unit::chaotic)) {
     const watchdog guard;
     concur::trim_memory();
     concur::thread_pool pool(2);

@@ -13,9 +13,9 @@
 namespace concur::inline v0::detail {
 
 /// What void stands for where a value is stored.
-struct unit {};
+struct no_value {};
 template <class R>
-using stored_t = std::conditional_t<std::is_void_v<R>, unit, R>;
+using stored_t = std::conditional_t<std::is_void_v<R>, no_value, R>;
 
 constexpr std::size_t offset_for(std::size_t alignment) noexcept {
     return (sizeof(state) + alignment - 1) / alignment * alignment;
