@@ -46,10 +46,10 @@ TEST_CASE("options: count takes any integral without a narrowing warning") {
 TEST_CASE("options: a negative count is std::invalid_argument, wherever it is made") {
     CHECK_THROWS_AS(concur::count(-1), std::invalid_argument);
     CHECK_THROWS_AS(concur::count(-1L), std::invalid_argument);
-    CHECK_THROWS_AS(concur::count(std::numeric_limits<long long>::min()), std::invalid_argument);
+    CHECK_THROWS_AS(concur::count{std::numeric_limits<long long>::min()}, std::invalid_argument);
     CHECK_THROWS_AS(concur::count(static_cast<signed char>(-7)), std::invalid_argument);
     CHECK_NOTHROW(concur::count(0));
-    CHECK_NOTHROW(concur::count(std::numeric_limits<std::size_t>::max()));
+    CHECK_NOTHROW(concur::count{std::numeric_limits<std::size_t>::max()});
     CHECK_THROWS_AS(concur::thread_pool({.workers = 1, .max_pending = -1}), std::invalid_argument);
 }
 
