@@ -11,6 +11,8 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <concur/detail/base/config.hpp>
@@ -47,8 +49,9 @@ inline std::uint64_t hash_bytes(std::uint64_t hash, void const* bytes, std::size
 
 inline constexpr std::uint64_t hash_seed = 0xcbf29ce484222325u;
 
-/// The hash of the module's build-id; 0 when it has none.
-inline std::uint64_t key_of_build_id(dl_phdr_info const& info) noexcept {
+/// The text of an ELF note, which stands in memory; empty when the module has none.
+inline std::string_view find_note(dl_phdr_info const& info, std::string_view name,
+                                  std::uint32_t type) noexcept {
     for (int i = 0; i != info.dlpi_phnum; ++i) {
         auto const& header = info.dlpi_phdr[i];
         if (header.p_type != PT_NOTE) continue;
@@ -61,15 +64,16 @@ inline std::uint64_t key_of_build_id(dl_phdr_info const& info) noexcept {
             auto const words = sizeof note + padded(note.n_namesz);
             auto const all = words + padded(note.n_descsz);
             if (words + note.n_descsz > left) break;
-            if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz != 0 &&
-                std::memcmp(at + sizeof note, "GNU", 4) == 0) {
-                return hash_bytes(hash_seed, at + words, note.n_descsz);
+            // The name is counted with the zero at its end.
+            if (note.n_type == type && note.n_namesz == name.size() + 1 &&
+                std::memcmp(at + sizeof note, name.data(), name.size()) == 0) {
+                return {at + words, note.n_descsz};
             }
             at += all;
             left -= all < left ? all : left;
         }
     }
-    return 0;
+    return {};
 }
 
 /// For a module without a build-id: its file's path, size and time (of the executable the inode
@@ -91,8 +95,10 @@ inline std::uint64_t key_of_build_id(dl_phdr_info const& info) noexcept {
 }
 
 inline module_info describe_module(dl_phdr_info const& info, bool executable) noexcept {
-    module_info module{key_of_build_id(info), info.dlpi_addr, UINTPTR_MAX, 0};
-    if (module.key == 0) module.key = key_of_file(info, executable);
+    auto const id = find_note(info, "GNU", NT_GNU_BUILD_ID);
+    auto const key =
+        id.empty() ? key_of_file(info, executable) : hash_bytes(hash_seed, id.data(), id.size());
+    module_info module{key, info.dlpi_addr, UINTPTR_MAX, 0};
     for (int i = 0; i != info.dlpi_phnum; ++i) {
         auto const& header = info.dlpi_phdr[i];
         if (header.p_type != PT_LOAD) continue;
@@ -217,15 +223,27 @@ inline void const* find_code(code_address code) noexcept {
 /// Every module of this process; the executable comes first.
 inline std::vector<module_info> loaded_modules() { return read_modules().modules; }
 
+/// `look(dl_phdr_info const&)` on the executable.
+template <class Look>
+auto look_at_executable(Look look) {
+    struct {
+        Look look;
+        decltype(look(std::declval<dl_phdr_info const&>())) found{};
+    } to{look};
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* at) {
+            auto& result = *static_cast<decltype(to)*>(at);
+            result.found = result.look(*info);
+            return 1;  // the first is the executable
+        },
+        &to);
+    return to.found;
+}
+
 /// True for code of the executable itself, false for that of a shared library.
 inline bool in_main_executable(void const* code) noexcept {
-    module_info main{};
-    dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t, void* to) {
-            *static_cast<module_info*>(to) = describe_module(*info, true);
-            return 1;
-        },
-        &main);
+    auto const main =
+        look_at_executable([](dl_phdr_info const& info) { return describe_module(info, true); });
     auto const at = reinterpret_cast<std::uintptr_t>(code);
     return main.begin <= at && at < main.end;
 }
