@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <stop_token>
+#include <thread>
 
 using namespace conformance;
 
