@@ -32,8 +32,12 @@ extern concur_initializer __init_array_start[] __attribute__((weak));
 extern concur_initializer __init_array_end[] __attribute__((weak));
 }
 
-// Null in a static executable, which must not be made to link with it.
-static void* concur_weak_dlopen(char const*, int) noexcept __attribute__((weakref("dlopen")));
+// dlopen, or null in a static executable. By its versioned name, which libc.a does not have: a
+// plain reference, however weak, would make the linker warn. (Null with libraries before glibc 2.34
+// too.)
+extern "C" void* concur_weak_dlopen(char const*, int) noexcept __attribute__((weak));
+asm(".weak concur_weak_dlopen\n"
+    ".symver concur_weak_dlopen, dlopen@GLIBC_2.34\n");
 
 namespace concur::inline v0::detail {
 
@@ -117,7 +121,7 @@ inline bool entry_missed() noexcept {
 /// `file` is that library; null when it is not.
 inline void const* load_code(code_address code, char const* file) noexcept {
     auto const* const found = find_code(code);
-    if (found || !*file || !concur_weak_dlopen) return found;
+    if (found || !*file || !&concur_weak_dlopen) return found;
     return concur_weak_dlopen(file, RTLD_NOW) ? find_code(code) : nullptr;
 }
 
