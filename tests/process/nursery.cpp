@@ -32,6 +32,18 @@ int waits_for_word(std::byte* segment, std::size_t, std::uint32_t index, std::ui
     return 0;
 }
 
+/// With a child of its own.
+int forks(std::byte* segment, std::size_t, std::uint32_t, std::uint32_t) {
+    const pid_t child = fork();
+    if (child == 0) {
+        wait_for_word(in(segment));
+        _exit(0);
+    }
+    in(segment).value[1] = child;
+    wait_for_word(in(segment));
+    return 0;
+}
+
 int crashes(std::byte*, std::size_t, std::uint32_t index, std::uint32_t) {
     std::raise(index == 0 ? SIGUSR2 : SIGABRT);
     return 0;
@@ -174,6 +186,20 @@ TEST_CASE("nursery: its destructor leaves no process") {
     }
 }
 
+TEST_CASE("nursery: its destructor leaves alone what tasks have started") {
+    const conformance::watchdog guard;
+    pit p(start_method::forkserver, forks);
+    p.open();
+    p.start(0);
+    p.wait_running(0);
+    while (p.memory->value[1] == 0) sched_yield();
+    p.home.reset();
+    CHECK(kill(p.life(0).pid, 0) != 0);
+    CHECK(kill(p.memory->value[1], 0) == 0);
+    p.say_word();
+    CHECK(is_gone(p.memory->value[1]));
+}
+
 TEST_CASE("nursery: when it is killed its workers die, and alive() says so") {
     const conformance::watchdog guard;
     for (const auto method : methods) {
@@ -209,6 +235,23 @@ TEST_CASE("nursery: a fork server that was killed is started again; its nurserie
         p->start(4);
         CHECK(WEXITSTATUS(p->status(4)) == 14);
     }
+}
+
+TEST_CASE("nursery: a fork server that does not answer is given up, and the next one serves") {
+    const conformance::watchdog guard;
+    auto& server = concur::detail::fork_server::get();
+    pit p(start_method::forkserver, exits_with_index);
+    p.open();
+    p.home.reset();
+    const int pid = server.pid();
+    kill(pid, SIGSTOP);
+    p.options.patience = std::chrono::milliseconds(50);
+    CHECK_THROWS_WITH_AS(p.open(), doctest::Contains("did not answer within 0.05 s"),
+                         concur::broken_executor);
+    CHECK(kill(pid, 0) != 0);
+    p.options.patience = patience;
+    p.open();
+    CHECK(server.pid() != pid);
 }
 
 TEST_CASE("nursery: Ctrl-C and a hang-up are not for it") {
@@ -408,11 +451,13 @@ TEST_CASE("nursery: when there are no descriptors left, the sentence says so") {
 TEST_CASE("hidden: a parent that dies" * doctest::skip()) {
     std::optional<pit> pits[3];
     for (int i = 0; i != 3; ++i) {
-        auto& p = pits[i].emplace(methods[i], waits_for_word);
+        auto& p = pits[i].emplace(methods[i], forks);
         p.open();
         p.start(0);
         p.wait_running(0);
-        std::printf("pid %d\npid %d\n", p.home->pid(), p.life(0).pid.load());
+        while (p.memory->value[1] == 0) sched_yield();
+        std::printf("pid %d\npid %d\npid %d\n", p.home->pid(), p.life(0).pid.load(),
+                    p.memory->value[1].load());
     }
     std::printf("pid %d\n", concur::detail::fork_server::get().pid());
     std::fflush(stdout);
@@ -432,6 +477,6 @@ TEST_CASE("nursery: when the user's process dies or ends, nothing is left") {
             CHECK(is_gone(std::atoi(result.output.c_str() + at + 4)));
             ++pids;
         }
-        CHECK(pids == 7);
+        CHECK(pids == 10);
     }
 }

@@ -220,6 +220,9 @@ inline bool die_with_parent(pid_t parent) noexcept {
     return getppid() == parent;
 }
 
+/// From now on the children of our children become ours when their parent ends.
+inline void adopt_orphans() noexcept { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
 /// Waits for the end of a child. False: it is not ours (any more), somebody else waited for it.
 inline bool wait_for_child(pid_t child, int& status) noexcept {
     pid_t got;

@@ -304,6 +304,8 @@ inline void nursery::call(nursery_call const& what) {
 
 /// Its socket ends, it kills its workers, waits for them and exits.
 [[gnu::cold]] inline void nursery::end() noexcept {
+    nursery_call const orderly{nursery_call::end, 0, 0, 0};
+    send_packet(socket_.get(), &orderly, sizeof orderly);
     shutdown(socket_.get(), SHUT_WR);
     auto const deadline = deadline_after(std::chrono::seconds(10));
     bool const gone = wait_readable(process_ ? process_.get() : socket_.get(), deadline);

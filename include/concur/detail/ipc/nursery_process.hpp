@@ -35,6 +35,7 @@ public:
     /// user, whose modules are the same.
     [[noreturn]] void run(module_info const* modules, std::size_t count) noexcept {
         name_thread("concur nursery");
+        adopt_orphans();
         adopt_surroundings();
         block_all_signals();
         set_signal(SIGCHLD, SIG_DFL);
@@ -47,7 +48,7 @@ public:
                                 {files_[nursery_order::user].get(), POLLIN, 0},
                                 {children_.get(), POLLIN, 0}};
             wait_readable(watched, 3, time_point::max());
-            if (watched[1].revents != 0) end(true);
+            if (watched[1].revents != 0) end(whose::nobodys);
             if (watched[2].revents != 0) {
                 signalfd_siginfo ignored[8];
                 while (read(children_.get(), ignored, sizeof ignored) > 0) {
@@ -124,7 +125,10 @@ private:
     void answer() noexcept {
         nursery_call call;
         auto const got = receive_packet(files_[nursery_order::socket].get(), &call, sizeof call);
-        if (got != static_cast<long>(sizeof call) || call.index >= order_.workers) end(false);
+        if (got != static_cast<long>(sizeof call) || call.index >= order_.workers) {
+            end(whose::nobodys);
+        }
+        if (call.what == nursery_call::end) end(whose::theirs);
         auto& of = list_[call.index];
         if (call.what == nursery_call::start) {
             if (of.pid != 0)
@@ -192,14 +196,45 @@ private:
         }
     }
 
-    [[noreturn]] void end(bool) noexcept {
+    /// What workers have started and left behind: theirs to keep, or nobody's any more.
+    enum class whose { theirs, nobodys };
+
+    [[noreturn]] void end(whose left_behind) noexcept {
         for (std::uint32_t i = 0; i != order_.workers; ++i)
             if (list_[i].pid != 0) ::kill(list_[i].pid, SIGKILL);
         for (std::uint32_t i = 0; i != order_.workers; ++i) {
             int status;
             if (list_[i].pid != 0) wait_for_child(list_[i].pid, status);
         }
+        // The user's process died and takes with it what its tasks have started, except for what
+        // made itself a session of its own, as daemons do.
+        if (left_behind == whose::nobodys) {
+            while (end_adopted()) {
+            }
+        }
         _exit(0);
+    }
+
+    /// Kills and waits for the children that dead workers have left us. False: there is none.
+    static bool end_adopted() noexcept {
+        char list[4096];
+        int const file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+        if (file < 0) return false;
+        auto const got = read(file, list, sizeof list - 1);
+        close(file);
+        list[got > 0 ? got : 0] = '\0';
+        bool any = false;
+        char* next = list;
+        for (char* at = list;; at = next) {
+            auto const pid = static_cast<pid_t>(std::strtol(at, &next, 10));
+            if (next == at || *next == '\0') break;  // each pid has a space behind it
+            if (getsid(pid) != getsid(0)) continue;
+            ::kill(pid, SIGKILL);
+            int status;
+            wait_for_child(pid, status);
+            any = true;
+        }
+        return any;
     }
 
 public:

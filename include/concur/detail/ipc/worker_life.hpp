@@ -82,7 +82,7 @@ struct nursery_hello {
 
 /// What the pool tells its nursery.
 struct nursery_call {
-    enum : std::uint32_t { start, kill };
+    enum : std::uint32_t { start, kill, end };
     std::uint32_t what;
     std::uint32_t index;
     std::uint32_t generation;
