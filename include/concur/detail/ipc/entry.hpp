@@ -222,9 +222,11 @@ private:
 }  // namespace concur::inline v0::detail
 
 // One in each translation unit, and internal: it must be an initialiser of the executable itself,
-// whatever else shared libraries bring along.
-[[gnu::constructor, gnu::used]] static void concur_entry_hook(int argc, char** argv,
-                                                              char** environment) {
+// whatever shared libraries bring along. Put there by hand: [[gnu::constructor]] is no entry of its
+// own any more once link-time optimisation has made one function of all constructors.
+static void concur_entry_hook(int argc, char** argv, char** environment) {
     concur::detail::enter_if_asked(&concur_entry_hook, __init_array_start, __init_array_end, argc,
                                    argv, environment);
 }
+[[gnu::section(".init_array"), gnu::used]] static concur_initializer concur_entry =
+    &concur_entry_hook;
