@@ -41,13 +41,12 @@ TEST_CASE("register_exception: true, at namespace scope and again, and entered o
 }
 
 TEST_CASE("register_exception: what arrives is its own type and a remote_origin") {
-    struct origin : concur::remote_origin {
-        origin() : remote_origin("bad_tile", "tile 7 is torn", 4711) {}
-    } const from;
+    concur::detail::exception_parts const from("bad_tile", "tile 7 is torn", 4711);
     auto const* const entry = entry_of_bad_tile();
     REQUIRE(entry != nullptr);
     try {
-        std::rethrow_exception(entry->make(from));
+        entry->raise(from);
+        FAIL("nothing was thrown");
     } catch (bad_tile const& problem) {
         CHECK(std::string(problem.what()) == "tile 7 is torn");
         auto const* const where = concur::origin_of(problem);
