@@ -32,12 +32,12 @@ extern concur_initializer __init_array_start[] __attribute__((weak));
 extern concur_initializer __init_array_end[] __attribute__((weak));
 }
 
-// dlopen, or null in a static executable. By its versioned name, which libc.a does not have: a
-// plain reference, however weak, would make the linker warn. (Null with libraries before glibc 2.34
-// too.)
-extern "C" void* concur_weak_dlopen(char const*, int) noexcept __attribute__((weak));
-asm(".weak concur_weak_dlopen\n"
-    ".symver concur_weak_dlopen, dlopen@GLIBC_2.34\n");
+// Loads a library, or is null in a static executable. By its versioned name, which libc.a does not
+// have: a plain reference, however weak, would make the linker warn. (Null with libraries before
+// glibc 2.34 too.) Not dlopen, because AddressSanitizer brings one of its own.
+extern "C" void* concur_weak_dlmopen(Lmid_t, char const*, int) noexcept __attribute__((weak));
+asm(".weak concur_weak_dlmopen\n"
+    ".symver concur_weak_dlmopen, dlmopen@GLIBC_2.34\n");
 
 namespace concur::inline v0::detail {
 
@@ -121,8 +121,8 @@ inline bool entry_missed() noexcept {
 /// `file` is that library; null when it is not.
 inline void const* load_code(code_address code, char const* file) noexcept {
     auto const* const found = find_code(code);
-    if (found || !*file || !&concur_weak_dlopen) return found;
-    return concur_weak_dlopen(file, RTLD_NOW) ? find_code(code) : nullptr;
+    if (found || !*file || !&concur_weak_dlmopen) return found;
+    return concur_weak_dlmopen(LM_ID_BASE, file, RTLD_NOW) ? find_code(code) : nullptr;
 }
 
 /// The fork server: takes orders until its user is gone, forks a nursery for each.
