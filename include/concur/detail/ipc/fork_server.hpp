@@ -133,7 +133,7 @@ public:
     /// the server has died after good service. Throws broken_executor otherwise.
     void check_death(pid_t server) {
         std::lock_guard const lock(mutex_);
-        if (pid_ != server) return;  // another thread has seen it and buried it
+        if (server == 0 || pid_ != server) return;  // another thread has seen it and buried it
         pollfd watched{socket_.get(), POLLIN, 0};
         if (poll(&watched, 1, 0) == 0) {
             throw broken_executor("the parent process of the workers died before it had started");
@@ -147,7 +147,7 @@ public:
     /// It does not answer: it is ended. (What it started before lives on.)
     void give_up(pid_t server) noexcept {
         std::lock_guard const lock(mutex_);
-        if (pid_ != server) return;
+        if (server == 0 || pid_ != server) return;
         kill_it();
         bury();
     }
