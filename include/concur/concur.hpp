@@ -4,11 +4,13 @@
 
 #include <concur/as_completed.hpp>
 #include <concur/callable.hpp>
+#include <concur/codec.hpp>
 #include <concur/error.hpp>
 #include <concur/executor.hpp>
 #include <concur/future.hpp>
 #include <concur/map.hpp>
 #include <concur/outcome.hpp>
+#include <concur/process_pool.hpp>
 #include <concur/serial_executor.hpp>
 #include <concur/thread_pool.hpp>
 #include <concur/wait.hpp>

@@ -53,7 +53,10 @@ public:
     /// These three never block, and may be asked in a loop.
     bool done() const noexcept { return state_ && poll_done(*state_); }
     bool running() const noexcept {
-        return state_ && phase_of(state_->look()) == phase_running && !(state_->look() & not_ready);
+        if (!state_) return false;
+        auto const seen = state_->look();
+        if (seen & away) return started_elsewhere(*state_);
+        return phase_of(seen) == phase_running && !(seen & not_ready);
     }
     bool cancelled() const noexcept {
         return state_ && phase_of(state_->look()) == phase_cancelled;
@@ -68,7 +71,7 @@ public:
 
     /// Cancels a task that has not started; one that runs sees it by this_task::stop_requested().
     void request_stop() {
-        if (!cancel()) stop_registry::ask(*state_);
+        if (!cancel()) ask_to_stop(*state_);
     }
 
     /// Null when it holds a value; task_cancelled when it was cancelled.

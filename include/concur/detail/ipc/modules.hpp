@@ -188,9 +188,19 @@ auto look_at_modules(Look look) {
     return found;
 }
 
+/// The executable, which is never unloaded: asked of the loader once.
+inline module_info const& executable_module() {
+    static module_info const first = read_modules().modules.front();
+    return first;
+}
+
 /// What stands at `code`, for other processes. Throws codec_error when that is in no module.
 inline code_address locate_code(void const* code) {
     auto const at = reinterpret_cast<std::uintptr_t>(code);
+    auto const& executable = executable_module();
+    if (executable.begin <= at && at < executable.end) {
+        return {executable.key, at - executable.base};
+    }
     auto const module = look_at_modules([at](module_table const& table) {
         for (auto const& one : table.modules)
             if (one.begin <= at && at < one.end) return one;
@@ -207,11 +217,14 @@ inline code_address locate_code(void const* code) {
 /// of memory: the caller refuses the call either way).
 inline void const* find_code(code_address code) noexcept {
     try {
-        auto const module = look_at_modules([code](module_table const& table) {
-            for (auto const& one : table.modules)
-                if (one.key == code.module) return one;
-            return module_info{};
-        });
+        auto const& executable = executable_module();
+        auto const module = code.module == executable.key
+                                ? executable
+                                : look_at_modules([code](module_table const& table) {
+                                      for (auto const& one : table.modules)
+                                          if (one.key == code.module) return one;
+                                      return module_info{};
+                                  });
         auto const at = module.base + code.offset;
         if (at < module.begin || at >= module.end) return nullptr;
         return reinterpret_cast<void const*>(at);

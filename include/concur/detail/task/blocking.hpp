@@ -6,6 +6,7 @@
 
 #include <concur/detail/sync/parker.hpp>
 #include <concur/detail/task/executor_core.hpp>
+#include <concur/detail/task/remote_core.hpp>
 #include <concur/detail/task/state.hpp>
 
 namespace concur::inline v0::detail {
@@ -20,8 +21,12 @@ struct thread_waiter : waiter {
 };
 
 /// Runs one piece of work that `target` waits for, if the calling thread is a worker of an executor
-/// that has some.
+/// that has some; for a task in another process, reads the replies that have come.
 inline bool help_with(state& target) {
+    if (target.ops->attend) {
+        held_core const core(target);
+        return core && core->progress();
+    }
     for (auto* place = this_worker_context; place; place = place->outer) {
         if (place->core->help(target)) return true;
     }
@@ -56,6 +61,7 @@ template <class Done, class Help>
 bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_point deadline) {
     bool const endless = deadline == time_point::max();
     bool const inside = this_worker_context != nullptr;
+    bool const helps = inside || remote_cores::any();
     auto const late = [&] { return !endless && steady_clock::now() >= deadline; };
     for (;;) {
         int const rounds = inside ? yields_before_helper_sleep : yields_before_sleep;
@@ -63,10 +69,11 @@ bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_
         for (int round = 0; round < rounds && !again; ++round) {
             if (done()) return true;
             if (late()) return done();
-            again = (inside && help()) || spin_until([&] { return done() || sleeper.take(); }, 0);
+            again = (helps && help()) || spin_until([&] { return done() || sleeper.take(); }, 0);
             if (!again) yield_thread();
         }
         if (again) continue;
+        remote_cores::attend_all();
         if (!inside) {
             sleeper.park(deadline);
             continue;
@@ -81,6 +88,10 @@ bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_
 /// for ever; so after many looks in vain its thread does the work itself.
 inline bool poll_done(state& s) noexcept {
     if (s.done()) return true;
+    if (s.ops->attend) {
+        help_with(s);
+        return s.done();
+    }
     if (!this_worker_context) return false;
     static constinit thread_local int looks_in_vain = 0;
     if (++looks_in_vain < 256) return false;
@@ -98,6 +109,10 @@ inline bool wait_done(state& s, time_point deadline = time_point::max()) {
     if (s.done()) return true;
     if (deadline != time_point::max() && steady_clock::now() >= deadline) return poll_done(s);
     require_reachable(s);
+    if (s.ops->attend && !this_worker_context) {
+        if (held_core const core{s}) core->wait_for(s, deadline);
+        return s.done();
+    }
     while (this_worker_context && help_with(s)) {
         if (s.done()) return true;
     }

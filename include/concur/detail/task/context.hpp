@@ -55,6 +55,13 @@ struct task_context {
     std::string const* name;  // null: none
     stop_hooks* hooks;        // made when it asks for a stop_token
     task_context* outer;
+
+    // Of a task in a worker process: asked to stop when *stop_word is stop_value; and what lets a
+    // std::stop_token know of that.
+    std::atomic<std::uint64_t> const* stop_word = nullptr;
+    std::uint64_t stop_value = 0;
+    void (*wants_token)(void* giver) = nullptr;
+    void* token_giver = nullptr;
 };
 
 CONCUR_API inline constinit thread_local worker_context* this_worker_context = nullptr;

@@ -35,6 +35,9 @@ struct dependent_link {
     state* task = nullptr;
 };
 
+/// Cancels a task that was sent away, if no worker has started it.
+void recall(state& task) noexcept;
+
 /// The last resort for an exception: one line on stderr.
 [[gnu::cold]] inline void print_unhandled(std::exception_ptr const& problem) noexcept {
     try {
@@ -220,7 +223,10 @@ inline void require_reachable(state& task) {
 
 /// Cancels a task that has not started. True: it is cancelled now, or was before.
 inline bool cancel_task(state& task) noexcept {
-    if (!task.cancel()) return phase_of(task.look()) == phase_cancelled;
+    if (!task.cancel()) {
+        if (task.look() & away) recall(task);
+        return phase_of(task.look()) == phase_cancelled;
+    }
     executor_core* const core = task.owner;
     if (core) core->leave_queue();
     try {

@@ -119,6 +119,7 @@ struct task_extras {
     std::optional<duration> timeout;
     std::optional<std::uint64_t> seed;
     int priority = 0;
+    int retries = 0;
     std::exception_ptr error_aside;  // of a task that timed out while its callable still runs
     std::unique_ptr<input_list> inputs;
 };

@@ -27,7 +27,20 @@ constexpr std::size_t larger(std::size_t a, std::size_t b) noexcept { return a >
 /// How a job ends when nobody holds a future of it.
 enum class result_use : std::uint8_t { kept, reported };
 
-/// The blocks that hold a `Call` and its result R.
+/// What a call wants to keep in its block until the block goes, behind everything else.
+template <class Call>
+concept has_tail = requires { typename Call::tail; };
+
+template <class Call>
+struct tail_of {
+    static constexpr std::size_t size = 0;
+};
+template <has_tail Call>
+struct tail_of<Call> {
+    static constexpr std::size_t size = sizeof(typename Call::tail);
+};
+
+/// The blocks that hold a `Call` and its result R. A call with a tail travels: it is not run here.
 template <class Call, class R, bool Extras, result_use Use = result_use::kept>
 class job {
 public:
@@ -45,6 +58,7 @@ public:
         }
         auto* const s = ::new (memory) state(operations, core, flags + references * one_reference);
         if constexpr (Extras) ::new (place(memory, extras_at)) task_extras{};
+        if constexpr (has_tail<Call>) ::new (place(memory, tail_at)) typename Call::tail;
         return *s;
     }
 
@@ -73,9 +87,27 @@ public:
                offset_for(alignof(std::exception_ptr)) + sizeof(std::exception_ptr));
     static constexpr std::size_t extras_at =
         (content_end + alignof(task_extras) - 1) / alignof(task_extras) * alignof(task_extras);
-    static constexpr std::size_t bytes = Extras ? extras_at + sizeof(task_extras) : content_end;
+    static constexpr std::size_t all_but_tail =
+        Extras ? extras_at + sizeof(task_extras) : content_end;
+    static constexpr std::size_t tail_at = (all_but_tail + 7) / 8 * 8;
+    static constexpr std::size_t bytes =
+        has_tail<Call> ? tail_at + tail_of<Call>::size : all_but_tail;
     static constexpr std::size_t alignment =
         larger(cache_line, larger(alignof(Call), alignof(stored_t<R>)));
+
+    static auto& tail(state& s) noexcept
+        requires has_tail<Call>
+    {
+        return *std::launder(reinterpret_cast<typename Call::tail*>(place(&s, tail_at)));
+    }
+
+    static void drop(state& s) {
+        try {
+            std::destroy_at(&call_of(s));
+        } catch (...) {
+            report_current(s.owner);
+        }
+    }
 
 private:
     static std::byte* place(void* memory, std::size_t offset) noexcept {
@@ -183,14 +215,6 @@ private:
         s.publish(phase);
     }
 
-    static void drop(state& s) {
-        try {
-            std::destroy_at(&call_of(s));
-        } catch (...) {
-            report_current(s.owner);
-        }
-    }
-
     static void destroy(state& s) noexcept {
         auto const word = s.look();
         try {
@@ -209,7 +233,12 @@ private:
 
     static constexpr state_ops make_operations() noexcept {
         state_ops table{
-            &run, &drop, &destroy, nullptr, nullptr, Call::tasks, Use == result_use::reported};
+            nullptr, &drop, &destroy, nullptr, nullptr, Call::tasks, Use == result_use::reported};
+        if constexpr (has_tail<Call>) {
+            Call::template describe<job>(table);
+        } else {
+            table.run = &run;
+        }
         if constexpr (Extras) {
             table.inputs = &inputs_of;
             table.extras = &extras_of;

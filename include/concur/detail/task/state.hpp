@@ -19,6 +19,8 @@ class executor_core;
 class state;
 class input_list;
 struct task_extras;
+struct remote_ops;
+struct waiter;
 
 /// What differs between kinds of tasks: a table per type.
 struct state_ops {
@@ -29,6 +31,13 @@ struct state_ops {
     task_extras* (*extras)(state&) noexcept;  ///< null: submitted without options
     std::size_t tasks;                        ///< how many tasks it counts for in statistics
     bool reports;                             ///< failures go to on_error: there is no future
+    // Of tasks that run in another process, else null:
+    remote_ops const* remote = nullptr;  ///< how the call travels
+    /// Somebody waits who will not look himself, so the executor has to; called with the state
+    /// locked and not done.
+    void (*attend)(state&) noexcept = nullptr;
+    /// Has these foreign waiters called, on the executor's own thread.
+    void (*call_back)(state&, waiter* list) noexcept = nullptr;
 };
 
 /// Whoever wants to know that a state is done: a node in the state's list, linked by the waiter.
@@ -67,6 +76,7 @@ enum : std::uint64_t {
     not_ready = 1u << 7,     // pending on inputs or on a promise: nobody may start it
     sealed = 1u << 8,        // running, has returned: a time-out comes too late
     error_aside = 1u << 9,   // the exception stands in the extras: the callable still runs
+    away = 1u << 10,         // pending, and its executor's alone: encoded for another process
     runner_shift = 16,
     runner_mask = 0xffffull << runner_shift,
     reference_shift = 32,
@@ -87,6 +97,7 @@ constexpr std::size_t runner_of(std::uint64_t word) noexcept {
 //   phase               who may touch the storage                     who moves it on
 //   pending, not_ready  the maker, then nobody                        inputs, promise, cancel
 //   pending             nobody: it holds the callable                 claim() or cancel(): one CAS
+//   pending, away       the executor: it has sent the call off        the executor, under its lock
 //   running             the runner: callable, then result             the runner, or a time-out
 //   value, error        holders of a reference; get() moves it out    final
 //   cancelled           the canceller, to free the callable           final
@@ -121,7 +132,7 @@ public:
         chaos_point();
         auto seen = word.load(std::memory_order_relaxed);  // [state] a guess, CAS decides
         do {
-            if (phase_of(seen) != phase_pending || (seen & not_ready)) return false;
+            if (phase_of(seen) != phase_pending || (seen & (not_ready | away))) return false;
         } while (!word.compare_exchange_weak(
             seen, (seen | phase_running) + (std::uint64_t{runner} << runner_shift),
             std::memory_order_acq_rel,  // [state] the submitter's writes, with its queue
@@ -129,13 +140,13 @@ public:
         return true;
     }
 
-    /// pending to cancelled. False: it started, or was done. The winner calls tell(), and frees the
-    /// callable.
+    /// pending to cancelled. False: it started, is away, or was done. The winner calls tell(), and
+    /// frees the callable.
     bool cancel() noexcept {
         chaos_point();
         auto seen = look();
         do {
-            if (phase_of(seen) != phase_pending) return false;
+            if (phase_of(seen) != phase_pending || (seen & away)) return false;
         } while (!word.compare_exchange_weak(seen, seen | phase_cancelled,
                                              std::memory_order_acq_rel,  // [state] publish
                                              std::memory_order_acquire));  // [state]
@@ -144,7 +155,7 @@ public:
 
     /// Tells the waiters of a state that cancel() or expire() has made done.
     void tell() noexcept {
-        if (look() & (has_waiters | list_locked)) tell_waiters();
+        if (look() & (has_waiters | list_locked)) tell_waiters(false);
     }
 
     /// not_ready is over: it may be claimed. Called once, when its inputs hold values.
@@ -152,11 +163,27 @@ public:
         word.fetch_and(~std::uint64_t{not_ready}, std::memory_order_acq_rel);  // [state] with claim
     }
 
+    /// pending to pending and away. False: it was cancelled.
+    bool send_away() noexcept {
+        auto seen = look();
+        do {
+            if (phase_of(seen) != phase_pending) return false;
+        } while (!word.compare_exchange_weak(seen, seen | away,
+                                             std::memory_order_acq_rel,  // [state] one winner
+                                             std::memory_order_acquire));  // [state]
+        return true;
+    }
+    /// away to running, or to cancelled: only its executor calls this, once. Whoever cancels calls
+    /// tell().
+    void take_back(std::uint64_t phase) noexcept {
+        word.fetch_add(phase - away, std::memory_order_acq_rel);  // [state] with look()
+    }
+
     /// pending to running without a worker: a promise is being set, inputs or executor have failed.
     bool claim_unready() noexcept {
         auto seen = look();
         do {
-            if (phase_of(seen) != phase_pending) return false;
+            if (phase_of(seen) != phase_pending || (seen & away)) return false;
         } while (!word.compare_exchange_weak(seen, seen | phase_running | not_ready,
                                              std::memory_order_acq_rel,  // [state] one setter
                                              std::memory_order_acquire));  // [state]
@@ -195,7 +222,7 @@ public:
             if (seen & (has_waiters | list_locked)) {
                 word.fetch_add(phase - phase_running,
                                std::memory_order_acq_rel);  // [state] storage before phase
-                tell_waiters();
+                tell_waiters(true);
                 release();
                 return;
             }
@@ -234,6 +261,7 @@ public:
         }
         w.next = nullptr;
         w.linked = true;
+        if (ops->attend && w.call_when != waiter::when::under_lock) ops->attend(*this);
         unlock();
         return true;
     }
@@ -259,20 +287,7 @@ public:
         }
     }
 
-    void unlock() noexcept {
-        chaos_point();
-        // Only the holder changes these two bits, so the sum below cannot carry.
-        auto const seen = word.load(std::memory_order_relaxed);  // [state] own bits
-        auto const flag = waiters_ ? has_waiters : std::uint64_t{0};
-        word.fetch_add(flag - (seen & has_waiters) - (seen & list_locked),
-                       std::memory_order_acq_rel);  // [state] list before lock bit, with lock()
-    }
-
-    std::atomic<std::uint64_t> word;
-    state_ops const* ops;
-    executor_core* owner;  // null: a promise or a combination
-
-private:
+    /// False: the state is done, and not locked.
     bool lock_unless_done() noexcept {
         for (int tries = 0;; ++tries) {
             auto seen = look();
@@ -287,6 +302,20 @@ private:
         }
     }
 
+    void unlock() noexcept {
+        chaos_point();
+        // Only the holder changes these two bits, so the sum below cannot carry.
+        auto const seen = word.load(std::memory_order_relaxed);  // [state] own bits
+        auto const flag = waiters_ ? has_waiters : std::uint64_t{0};
+        word.fetch_add(flag - (seen & has_waiters) - (seen & list_locked),
+                       std::memory_order_acq_rel);  // [state] list before lock bit, with lock()
+    }
+
+    std::atomic<std::uint64_t> word;
+    state_ops const* ops;
+    executor_core* owner;  // null: a promise or a combination
+
+private:
     static bool keep_trying(int tries) noexcept {
         if (tries < 16) {
             cpu_relax();
@@ -309,7 +338,7 @@ private:
         w.linked = false;
     }
 
-    void tell_waiters() noexcept;
+    void tell_waiters(bool published) noexcept;
 
     waiter* waiters_ = nullptr;
 };
@@ -348,7 +377,7 @@ private:
     bool running_ = false;
 };
 
-inline void state::tell_waiters() noexcept {
+inline void state::tell_waiters(bool published) noexcept {
     // Ours before the user's: a callback may wait for a task that this state makes ready.
     struct later {
         waiter* first = nullptr;
@@ -367,6 +396,10 @@ inline void state::tell_waiters() noexcept {
         }
     }
     unlock();
+    // Whoever reads replies may hold a lock of the user's, which a callback may want.
+    if (published && foreign.first && ops->call_back) {
+        ops->call_back(*this, std::exchange(foreign.first, nullptr));
+    }
     *ours.end = foreign.first;
     if (ours.first) deferred_calls::run(ours.first);
 }

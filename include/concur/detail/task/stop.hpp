@@ -132,6 +132,7 @@ inline std::stop_token current_stop_token() {
         hooks->own.source = std::stop_source();
         context->hooks = hooks;
         stop_registry::enter(hooks->own);
+        if (context->wants_token) context->wants_token(context->token_giver);
         if (context->linked) {
             hooks->outer.task = context->outer->task;
             hooks->outer.source = hooks->own.source;
@@ -145,6 +146,7 @@ inline bool current_stop_requested() noexcept {
     task_context const* const context = this_task_context;
     if (!context) return false;
     bool const asked = (context->task->look() & stop_asked) ||
+                       (context->stop_word && context->stop_word->load() == context->stop_value) ||
                        (context->linked && (context->outer->task->look() & stop_asked));
     // Whoever asked may not have got to the source yet; a token says the same as this function.
     if (asked && context->hooks) context->hooks->own.source.request_stop();

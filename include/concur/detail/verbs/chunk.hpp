@@ -35,8 +35,8 @@ outcome<R> outcome_of(std::optional<duration> const& limit, F&& f) noexcept {
 /// Any thread. [tuning] relaxed throughout: a hint, and each update stands for itself.
 class chunk_tuner {
 public:
-    chunk_tuner(std::size_t fixed, std::size_t most)
-        : fixed_(fixed), most_(std::max<std::size_t>(most, 1)) {}
+    chunk_tuner(std::size_t fixed, std::size_t most, duration aim)
+        : fixed_(fixed), most_(std::max<std::size_t>(most, 1)), aim_(aim) {}
 
     std::size_t size() const noexcept {
         return std::min(fixed_ != 0 ? fixed_ : next_.load(std::memory_order_relaxed),  // [tuning]
@@ -44,7 +44,7 @@ public:
     }
 
     void measured(std::size_t items, duration took) noexcept {
-        constexpr duration aim = std::chrono::microseconds(200);
+        auto const aim = aim_;
         auto const now = next_.load(std::memory_order_relaxed);  // [tuning]
         if (items < now && took < aim) return;  // older and smaller: says nothing new
         auto wanted = now;
@@ -61,6 +61,7 @@ public:
 private:
     std::size_t const fixed_;
     std::size_t const most_;
+    duration const aim_;
     std::atomic<std::size_t> next_{1};
 };
 

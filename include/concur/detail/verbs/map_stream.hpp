@@ -144,11 +144,12 @@ public:
 protected:
     using chunk = map_chunk<R>;
 
-    map_stream(executor_core& core, map_options options)
+    map_stream(executor_core& core, map_options options,
+               duration chunk_aim = std::chrono::microseconds(200))
         : core_(core),
           options_(std::move(options)),
           deadline_(options_.deadline ? deadline_after(*options_.deadline) : time_point::max()),
-          tuner_(options_.chunk_size, most_per_chunk()) {
+          tuner_(options_.chunk_size, most_per_chunk(), chunk_aim) {
         core_.require_open();
         core_.retain();
     }
@@ -158,6 +159,12 @@ protected:
     virtual std::unique_ptr<chunk> read_inputs(std::size_t n) = 0;
     /// The worker's: runs an item of a chunk.
     virtual outcome<R> run_item(chunk& part, std::size_t i) = 0;
+    /// The job of a chunk; its callable counts the items that do not run.
+    virtual state& make_job(chunk& part) {
+        return chunk_job::make(&core_, 0, 2, [&] { return chunk_call(*this, part); });
+    }
+    /// A chunk that is not needed any more, perhaps under way: after this it may go.
+    virtual void leave(chunk& part) noexcept { part.leave(); }
     /// The input's length where any position can be read by anybody, else nothing.
     virtual std::optional<std::size_t> length() const noexcept { return std::nullopt; }
     /// Runs all positions from `first` on as a loop.
@@ -178,6 +185,7 @@ protected:
     }
     std::size_t issued() const noexcept { return issued_; }
     map_reader& reader() noexcept { return reader_; }
+    chunk_tuner& tuner() noexcept { return tuner_; }
     map_options const& options() const noexcept { return options_; }
     executor_core& core() noexcept { return core_; }
 
@@ -267,10 +275,10 @@ void map_stream<R>::stop() noexcept {
     source_ended_ = true;
     end_.reset();
     for (auto& c : chunks_) {
-        if (!cancel_task(*c->state)) stop_registry::ask(*c->state);
+        if (!cancel_task(*c->state)) ask_to_stop(*c->state);
     }
-    while (!chunks_.empty()) chunks_.take_front()->leave();
-    while (!leaving_.empty()) leaving_.take_front()->leave();
+    while (!chunks_.empty()) leave(*chunks_.take_front());
+    while (!leaving_.empty()) leave(*leaving_.take_front());
 }
 
 template <class R>
@@ -321,7 +329,7 @@ outcome<R> map_stream<R>::checked(outcome<R> result) {
 
 template <class R>
 void map_stream<R>::fill() {
-    while (!leaving_.empty() && leaving_.front().state->done()) leaving_.take_front()->leave();
+    while (!leaving_.empty() && leaving_.front().state->done()) leave(*leaving_.take_front());
     while (!source_ended_) {
         auto const n = next_size();
         if (n == 0) return;
@@ -349,8 +357,7 @@ void map_stream<R>::issue(std::size_t n) {
     if (!part) return;
     core_.admit_internal(true);
     try {
-        part->state =
-            state_ref(&chunk_job::make(&core_, 0, 2, [&] { return chunk_call(*this, *part); }));
+        part->state = state_ref(&make_job(*part));
         chunks_.make_room();
     } catch (...) {
         core_.leave_queue();
@@ -362,6 +369,8 @@ void map_stream<R>::issue(std::size_t n) {
     extras.priority = options_.priority;
     extras.name = options_.name;
     extras.seed = options_.seed.value_or(0);
+    extras.retries = options_.retries;
+    if (s.ops->attend) extras.timeout = options_.timeout;
     static_cast<void>(s.add_waiter(part->done));
     issued_ += part->size;
     core_.count_items(part->size);
@@ -383,7 +392,12 @@ bool map_stream<R>::wait_until(Done&& done, state* target) {
         }
         return false;
     };
-    return done() || block_until(look, help, target, reader_.sleeper, deadline_);
+    if (done()) return true;
+    if (target && target->ops->attend && !this_worker_context) {
+        wait_done(*target, deadline_);  // in another process: items come as a whole chunk
+        return done();
+    }
+    return block_until(look, help, target, reader_.sleeper, deadline_);
 }
 
 template <class R>

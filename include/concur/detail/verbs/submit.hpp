@@ -49,13 +49,14 @@ template <>
 struct awaited<shared_future<void>> : awaited<future<void>> {};
 
 template <class... Lists>
-struct joined;
+struct joined_types;
 template <class... A>
-struct joined<types<A...>> {
+struct joined_types<types<A...>> {
     using type = types<A...>;
 };
 template <class... A, class... B, class... Rest>
-struct joined<types<A...>, types<B...>, Rest...> : joined<types<A..., B...>, Rest...> {};
+struct joined_types<types<A...>, types<B...>, Rest...> : joined_types<types<A..., B...>, Rest...> {
+};
 
 template <class A>
 concept lvalue_future = std::is_lvalue_reference_v<A> && requires {
@@ -88,9 +89,9 @@ struct call_rules<F, types<V...>> {
 };
 
 template <class F, class... Args>
-using rules_for =
-    call_rules<std::decay_t<F>,
-               typename joined<types<>, typename awaited<std::decay_t<Args>>::values...>::type>;
+using rules_for = call_rules<
+    std::decay_t<F>,
+    typename joined_types<types<>, typename awaited<std::decay_t<Args>>::values...>::type>;
 
 /// Everything that can be wrong with submit(f, args...), each with its remedy.
 template <class F, class... Args>
@@ -233,6 +234,7 @@ inline void set_extras(state& s, task_options&& options) {
     extras.timeout = options.timeout;
     extras.seed = options.seed;
     extras.priority = options.priority;
+    extras.retries = options.retries;
 }
 
 /// Makes the job and hands it to the executor. `references`: 2 with a future, 1 without.

@@ -19,7 +19,30 @@
 
 namespace concur::inline v0::detail {
 
-template <class Executor>
+/// How an executor of this process makes jobs; one whose tasks travel brings another such class.
+struct in_process {
+    static constexpr bool travels = false;
+
+    template <class F, class... Args>
+    static constexpr bool check_submit() {
+        return detail::check_submit<F, Args...>();
+    }
+    template <result_use Use, bool Extras, class Core, class F, class... Args>
+    static state& start_task(Core& core, task_options* options, F&& f, Args&&... args) {
+        return detail::start_task<Use, Extras>(core, options, std::forward<F>(f),
+                                               std::forward<Args>(args)...);
+    }
+    template <class F, class... Ranges>
+    static constexpr bool check_items() {
+        return detail::check_items<F, Ranges...>();
+    }
+    template <class F, class... Ranges>
+    using item_result = item_result_t<F, Ranges...>;
+    template <class F, class... Ranges>
+    using map_of = map_run<item_result<F, Ranges...>, F, source_for<F, Ranges...>>;
+};
+
+template <class Executor, class How = in_process>
 class executor_verbs {
 public:
     /// Runs f(args...) once on some worker and gives the future of what it returns.
@@ -36,19 +59,21 @@ public:
     template <class F, class... Args>
         requires(!std::same_as<std::remove_cvref_t<F>, task_options>)
     [[nodiscard]] auto submit(F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
+        if constexpr (How::template check_submit<F, Args...>()) {
             using result = typename rules_for<F, Args...>::result_type;
-            return future_access::make<result>(state_ref(&start_task<result_use::kept, false>(
-                core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...)));
+            return future_access::make<result>(
+                state_ref(&How::template start_task<result_use::kept, false>(
+                    core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...)));
         }
     }
     template <class F, class... Args>
     [[nodiscard]] auto submit(task_options options, F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
+        if constexpr (How::template check_submit<F, Args...>()) {
             using result = typename rules_for<F, Args...>::result_type;
             require_valid(options);
-            return future_access::make<result>(state_ref(&start_task<result_use::kept, true>(
-                core(), &options, std::forward<F>(f), std::forward<Args>(args)...)));
+            return future_access::make<result>(
+                state_ref(&How::template start_task<result_use::kept, true>(
+                    core(), &options, std::forward<F>(f), std::forward<Args>(args)...)));
         }
     }
 
@@ -56,17 +81,17 @@ public:
     template <class F, class... Args>
         requires(!std::same_as<std::remove_cvref_t<F>, task_options>)
     void post(F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
-            start_task<result_use::reported, false>(core(), nullptr, std::forward<F>(f),
-                                                    std::forward<Args>(args)...);
+        if constexpr (How::template check_submit<F, Args...>()) {
+            How::template start_task<result_use::reported, false>(
+                core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...);
         }
     }
     template <class F, class... Args>
     void post(task_options options, F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
+        if constexpr (How::template check_submit<F, Args...>()) {
             require_valid(options);
-            start_task<result_use::reported, true>(core(), &options, std::forward<F>(f),
-                                                   std::forward<Args>(args)...);
+            How::template start_task<result_use::reported, true>(
+                core(), &options, std::forward<F>(f), std::forward<Args>(args)...);
         }
     }
 
@@ -91,8 +116,8 @@ public:
     }
     template <class F, class... Ranges>
     auto map(map_options options, F&& f, Ranges&&... ranges) {
-        if constexpr (check_items<std::decay_t<F>, Ranges...>()) {
-            return map_result<item_result_t<std::decay_t<F>, Ranges...>>(
+        if constexpr (How::template check_items<std::decay_t<F>, Ranges...>()) {
+            return map_result<typename How::template item_result<std::decay_t<F>, Ranges...>>(
                 start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
@@ -105,8 +130,9 @@ public:
     }
     template <class F, class... Ranges>
     auto map_unordered(map_options options, F&& f, Ranges&&... ranges) {
-        if constexpr (check_items<std::decay_t<F>, Ranges...>()) {
-            return unordered_map_result<item_result_t<std::decay_t<F>, Ranges...>>(
+        if constexpr (How::template check_items<std::decay_t<F>, Ranges...>()) {
+            return unordered_map_result<
+                typename How::template item_result<std::decay_t<F>, Ranges...>>(
                 start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
@@ -123,7 +149,10 @@ public:
     template <class F, class... Ranges>
     void for_each(map_options options, F&& f, Ranges&&... ranges) {
         using function = std::decay_t<F>;
-        if constexpr (check_items<function, Ranges...>()) {
+        if constexpr (How::travels) {
+            for_each_elsewhere(std::move(options), std::forward<F>(f),
+                               std::forward<Ranges>(ranges)...);
+        } else if constexpr (How::template check_items<function, Ranges...>()) {
             require_valid(options);
             using source_type = source_for<function, Ranges...>;
             if constexpr (source_type::indexed) {
@@ -172,7 +201,11 @@ public:
         static_assert(std::is_invocable_r_v<T, std::remove_reference_t<Op> const&, T, T>,
                       "reduce(op, range, init): op cannot be called with two values of init's type "
                       "(as const, for it is shared), or gives something else");
-        if constexpr (check_items<function, Range>()) {
+        if constexpr (How::travels) {
+            return How::map_reduce(*this, std::move(options), std::forward<F>(f),
+                                   std::forward<Op>(op), std::forward<Range>(range),
+                                   std::move(init));
+        } else if constexpr (How::template check_items<function, Range>()) {
             require_valid(options);
             if constexpr (source_for<function, Range>::indexed) {
                 indexed_source<Range> const source(std::forward<Range>(range));
@@ -225,11 +258,20 @@ private:
     }
 
     template <class F, class... Ranges>
+    void for_each_elsewhere(map_options options, F&& f, Ranges&&... ranges) {
+        using each = typename How::template without_result<std::decay_t<F>>;
+        if constexpr (How::template check_items<std::decay_t<F>, Ranges...>()) {
+            start_map(std::move(options), each{std::forward<F>(f)}, std::forward<Ranges>(ranges)...)
+                ->collect();
+        }
+    }
+
+    template <class F, class... Ranges>
     auto start_map(map_options options, F&& f, Ranges&&... ranges) {
         require_valid(options);
         using function = std::decay_t<F>;
-        using result = item_result_t<function, Ranges...>;
-        using run = map_run<result, function, source_for<function, Ranges...>>;
+        using result = typename How::template item_result<function, Ranges...>;
+        using run = typename How::template map_of<function, Ranges...>;
         return std::unique_ptr<map_stream<result>>(
             std::make_unique<run>(core(), std::move(options), function(std::forward<F>(f)),
                                   std::in_place, std::forward<Ranges>(ranges)...));

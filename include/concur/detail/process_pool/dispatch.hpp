@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSL-1.0
+// How a process pool hands calls out: encodes them, fills the rings of its workers as deep as short
+// tasks need and no deeper, and takes back what a busy worker has not started when another is idle.
+#pragma once
+
+#include <concur/detail/process_pool/core.hpp>
+
+namespace concur::inline v0::detail {
+
+inline int priority_of(state const& task) noexcept {
+    auto const* const extras =
+        task.ops->extras ? task.ops->extras(const_cast<state&>(task)) : nullptr;
+    return extras ? extras->priority : 0;
+}
+
+inline call_frame& frame_of(state& task) noexcept { return task.ops->remote->frame(task); }
+
+// ---- from a ready task to a call
+
+inline void process_core::enqueue(state& task) noexcept {
+    // Away while it is encoded: a canceller must not free the callable under the codec.
+    if (!task.send_away()) return task.release();
+    try {
+        encode(task);
+    } catch (...) {
+        auto problem = std::current_exception();
+        task.take_back(phase_running);
+        fail_claimed(task, std::move(problem));
+        return retire(1);
+    }
+    reply_batch batch;
+    {
+        std::lock_guard const lock(mutex_);
+        push(task);
+        pump();
+        if (queued_ != 0 && read_replies(batch)) pump();
+        if (queued_ != 0) attend(backlog);
+    }
+    complete(batch);
+    if (gate_.load() != open) {
+        if (cancelling_.load()) cancel_everything();
+        if (gate_.load() == broken) fail_everything();
+    }
+}
+
+inline void process_core::encode(state& task) {
+    auto& frame = frame_of(task);
+    task.link.store(on_its_way);
+    task.ops->remote->encode(task, *this, frame);
+    frame.function = portable(frame.function);
+}
+
+/// The address of code of ours as the index of its module and an offset.
+inline std::uint64_t process_core::portable(std::uint64_t function) {
+    auto const known = view_.pool().modules_known.load();
+    for (std::size_t i = 0; i < known; ++i) {
+        auto const& range = ranges_[i];
+        if (function >= range.begin && function < range.end) {
+            return std::uint64_t{i} << pool_memory::function_bits | (function - range.base);
+        }
+    }
+    return learn_module(function);
+}
+
+[[gnu::cold]] inline std::uint64_t process_core::learn_module(std::uint64_t function) {
+    auto const where = locate_code(reinterpret_cast<void const*>(function));
+    std::lock_guard const lock(mutex_);
+    auto& pool = view_.pool();
+    auto i = pool.modules_known.load();
+    if (i == pool_memory::most_modules) {
+        throw broken_executor(
+            text("process_pool: functions of more than %zu libraries", pool_memory::most_modules));
+    }
+    for (auto const& m : loaded_modules()) {
+        if (m.key != where.module) continue;
+        pool.modules[i].key = m.key;
+        auto const path = module_path(m.key);
+        path.copy(pool.modules[i].path, sizeof pool.modules[i].path - 1);
+        ranges_[i] = {m.begin, m.end, m.base};
+        pool.modules_known.store(i + 1);
+        return std::uint64_t{i} << pool_memory::function_bits | where.offset;
+    }
+    throw broken_executor("process_pool: the function lives in a library that was just unloaded");
+}
+
+// ---- the queue; all under the lock
+
+inline void process_core::push(state& task) noexcept {
+    ++queued_;
+    if (int const priority = priority_of(task); priority != 0) {
+        try {
+            return by_priority_.push(priority, task);
+        } catch (std::bad_alloc const&) {
+            // The queue needs no memory; the order is not what it should be, the task is safe.
+        }
+    }
+    task.set_next(nullptr);
+    (last_ ? last_->set_next(&task) : static_cast<void>(first_ = &task));
+    last_ = &task;
+}
+
+/// Tasks that had been handed out already: they go first, and in their old order if given back last
+/// one first.
+inline void process_core::put_in_front(state& task) noexcept {
+    ++queued_;
+    task.set_next(first_);
+    first_ = &task;
+    if (!last_) last_ = &task;
+}
+
+/// The next task that nobody has cancelled; null: none is queued.
+inline state* process_core::pop() noexcept {
+    for (;;) {
+        state* task = static_cast<state*>(by_priority_.take(true));
+        if (!task && first_) {
+            task = first_;
+            first_ = static_cast<state*>(task->next());
+            if (!first_) last_ = nullptr;
+        }
+        if (!task) task = static_cast<state*>(by_priority_.take(false));
+        if (!task) return nullptr;
+        --queued_;
+        task->link.store(on_its_way);
+        if (task->look() & away) return task;
+        task->release();  // cancelled; its memory may go here: results of users do not stand in it
+    }
+}
+
+// ---- the workers; all under the lock
+
+inline void process_core::pump() noexcept {
+    while (queued_ != 0) {
+        worker_slot* const worker = choose();
+        if (!worker) break;
+        state* const task = pop();
+        if (!task) {
+            if (worker->outstanding == 0) put_to_idle(*worker);
+            break;
+        }
+        offer(*worker, *task);
+    }
+    if (queued_ == 0 && !idle_.empty()) rebalance();
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        if (std::exchange(workers_[i].to_ring, false)) view_.worker(i).bell.ring();
+    }
+}
+
+/// The worker that should get the next call: the one that was idle last, for it may still poll;
+/// else the one with the shortest ring, if that is not deep enough yet.
+inline process_core::worker_slot* process_core::choose() noexcept {
+    while (!idle_.empty()) {
+        worker_slot* const worker = idle_.back();
+        idle_.pop_back();
+        worker->idle = false;
+        if (takes_calls(*worker)) return worker;
+    }
+    if (depth_ == 1) return nullptr;
+    worker_slot* best = nullptr;
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        auto& worker = workers_[i];
+        if (takes_calls(worker) && worker.outstanding < depth_ &&
+            (!best || worker.outstanding < best->outstanding)) {
+            best = &worker;
+        }
+    }
+    return best;
+}
+
+inline bool process_core::takes_calls(worker_slot const& worker) const noexcept {
+    auto const most = settings_.max_tasks_per_worker;
+    return worker.is == worker_slot::alive && !worker.ring->full() &&
+           (most == 0 || worker.given < most);
+}
+
+inline void process_core::put_to_idle(worker_slot& worker) noexcept {
+    if (worker.idle || !takes_calls(worker)) return;
+    worker.idle = true;
+    idle_.push_back(&worker);  // never more than were reserved
+}
+
+inline void process_core::offer(worker_slot& worker, state& task) noexcept {
+    auto const& frame = frame_of(task);
+    auto const position = worker.ring->offer(
+        frame.function, frame.kind, frame.bytes,
+        [&](std::byte* to) { std::memcpy(to, frame.payload, sizeof frame.payload); });
+    worker.calls[position % ring_slots] = &task;
+    task.link.store(ring_place(worker.index, position));
+    ++worker.outstanding;
+    ++worker.given;
+    worker.to_ring = true;
+    if (settings_.max_pending != 0) {
+        --pending_;
+        changed_.notify_all();
+    }
+    if (frame.kind & call_frame::in_block) {
+        auto const* const block = view_.at(block_of(frame).offset);
+        if (reinterpret_cast<call_header const*>(block)->timed) {
+            auto const limit = *task.ops->extras(task)->timeout;
+            timed_.push_back({worker.index, position, limit, deadline_after(limit)});
+            wake_manager();
+        }
+    }
+}
+
+/// Somebody is idle and nothing is queued: half of what the busiest worker has not started is
+/// handed out again.
+inline void process_core::rebalance() noexcept {
+    worker_slot* busiest = nullptr;
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        if (workers_[i].outstanding > (busiest ? busiest->outstanding : 1)) busiest = &workers_[i];
+    }
+    if (!busiest || busiest->is != worker_slot::alive) return;
+    auto& ring = *busiest->ring;
+    auto const wanted = busiest->outstanding / 2;
+    std::size_t taken = 0;
+    for (auto position = ring.next(); taken != wanted && position-- != ring.oldest();) {
+        state* const task = busiest->calls[position % ring_slots];
+        if (!task || ring.look(position) != fate::offered) continue;
+        if (!ring.revoke(position)) break;  // the worker is here already
+        take_out(*busiest, position);
+        put_in_front(*task);
+        if (settings_.max_pending != 0) ++pending_;
+        ++taken;
+    }
+    while (queued_ != 0 && !idle_.empty()) {
+        worker_slot* const worker = choose();
+        state* const task = worker ? pop() : nullptr;
+        if (!task) return;
+        offer(*worker, *task);
+    }
+}
+
+/// A call of this worker is not its business any more.
+inline void process_core::take_out(worker_slot& worker, std::uint64_t position) noexcept {
+    worker.calls[position % ring_slots] = nullptr;
+    --worker.outstanding;
+    --worker.given;
+}
+
+inline void process_core::drop_block(state& task) noexcept {
+    auto& frame = frame_of(task);
+    if (!(frame.kind & call_frame::in_block)) return;
+    frame.kind &= ~std::uint32_t{call_frame::in_block};
+    auto const place = block_of(frame);
+    blocks_.free(place.offset - view_.pool().blocks_at, place.bytes);
+}
+
+// ---- cancelling
+
+inline void process_core::recall_task(state& task) noexcept {
+    bool way = false;
+    {
+        std::lock_guard const lock(mutex_);
+        if (!(task.look() & away)) return;
+        if (in_ring(task)) {
+            auto& worker = workers_[ring_worker(task)];
+            auto const position = ring_position(task);
+            if (!worker.ring->revoke(position)) return;
+            take_out(worker, position);
+            if (worker.outstanding == 0) put_to_idle(worker);
+            way = true;
+        } else if (!is_queued(task)) {
+            return;  // it is being encoded, or its reply has come
+        } else if (settings_.max_pending != 0) {
+            --pending_;
+            changed_.notify_all();
+        }
+        drop_block(task);
+        task.take_back(phase_cancelled);
+    }
+    if (task.ops->remote->keeps_call) task.ops->drop(task);
+    count_unrun(task.ops->tasks, unrun::cancelled);
+    retire(1);
+    task.tell();
+    if (way) task.release();
+}
+
+inline bool process_core::has_started(state& task) noexcept {
+    std::lock_guard const lock(mutex_);
+    if (!(task.look() & away) || !in_ring(task)) return false;
+    return workers_[ring_worker(task)].ring->look(ring_position(task)) == fate::taken;
+}
+
+inline void process_core::forward_stop(state& task) noexcept {
+    std::lock_guard const lock(mutex_);
+    if (!(task.look() & away) || !in_ring(task)) return;
+    auto& words = view_.worker(ring_worker(task)).words;
+    words.stop_call.store(ring_position(task));
+    words.stop_bell.fetch_add(1);
+    futex_wake_shared(words.stop_bell);
+}
+
+}  // namespace concur::inline v0::detail

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: BSL-1.0
+// The pool's own thread: sees workers die and starts others, ends what runs too long, calls
+// callbacks, and reads replies where nobody waits who does. It sleeps until one of these is needed.
+#pragma once
+
+#include <concur/detail/process_pool/replies.hpp>
+
+namespace concur::inline v0::detail {
+
+/// What became of the calls of a worker that died, to be told without the lock.
+struct process_core::lost_calls {
+    struct one {
+        state* task;
+        std::exception_ptr problem;
+        // Of a chunk: what was there of its reply, and whether it ends here.
+        bool partial = false;
+        bool ends = true;
+        std::size_t worker = 0;
+        std::uint64_t block = 0;
+        std::size_t items = 0;
+        std::size_t bytes = 0;
+    };
+    std::vector<one> all;
+    reply_batch last_replies;
+    std::string broken;  // why the pool cannot go on
+};
+
+inline void process_core::manage() noexcept {
+    name_thread("concur pool");
+    for (;;) {
+        auto const seen = view_.pool().control.load();
+        auto const until = tend();
+        run_callbacks();
+        if (gate_.load() != open && all_retired()) break;
+        calm_down();
+        sleep_until_needed(seen, until);
+    }
+    nursery_.reset();
+    {
+        std::lock_guard const lock(mutex_);
+        ended_.store(true);
+        changed_.notify_all();
+    }
+    run_callbacks();
+}
+
+/// Everything but callbacks; when to look again at the latest.
+inline time_point process_core::tend() noexcept {
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        lost_calls lost;
+        {
+            std::lock_guard const lock(mutex_);
+            look_after(workers_[i], lost);
+        }
+        settle(lost);
+    }
+    while (progress_for_sure()) {
+    }
+    std::lock_guard const lock(mutex_);
+    return watch_limits();
+}
+
+/// Nobody can be waiting for a pool that has nothing to do.
+inline void process_core::calm_down() noexcept {
+    auto const before = attention_.exchange(none);
+    if (before == none || all_retired()) return;
+    // Whoever came in between saw the old value, and its job is counted already.
+    auto now = std::uint32_t{none};
+    while (now < before && !attention_.compare_exchange_weak(now, before)) {
+    }
+}
+
+inline void process_core::sleep_until_needed(std::uint32_t seen, time_point until) noexcept {
+    auto const wanted = attention_.load();
+    bool const leads = wanted == somebody_waits && !led_.exchange(true);
+    auto& pool = view_.pool();
+    watch_list list;
+    list.add({&pool.control, seen});
+    bool awake = false;
+    if (leads) {
+        pool.bell.announce();
+        awake = progress_for_sure();
+        list.add(pool.bell.watch());
+    }
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        auto& death = view_.worker(i).death;
+        if (workers_[i].is != worker_slot::alive && workers_[i].is != worker_slot::leaving)
+            continue;
+        list.add(death.watch());
+        if (death.dead()) awake = true;
+    }
+    // Tasks queue and nobody reads: now and then is enough, and costs the workers no wake-ups.
+    constexpr auto now_and_then = std::chrono::milliseconds(1);
+    if (wanted == backlog) until = std::min(until, deadline_after(now_and_then));
+    if (!awake) list.wait(until);
+    if (leads) {
+        pool.bell.withdraw();
+        led_.store(false);
+    }
+}
+
+// ---- callbacks
+
+inline void process_core::call_back(waiter* list) noexcept {
+    admitted_.fetch_add(1);
+    internal_.fetch_add(1);
+    auto* head = callbacks_.load();
+    do {
+        list->previous = head;
+    } while (!callbacks_.compare_exchange_weak(head, list));
+    if (ended_.load()) {
+        run_callbacks();
+    } else {
+        wake_manager();
+    }
+}
+
+inline void process_core::run_callbacks() noexcept {
+    waiter* lists = callbacks_.exchange(nullptr);
+    waiter* ordered = nullptr;
+    while (lists) {  // the newest first: turn them round
+        waiter* const older = lists->previous;
+        lists->previous = ordered;
+        ordered = std::exchange(lists, older);
+    }
+    auto const* const before = std::exchange(completing_for, this);
+    while (ordered) {
+        waiter* call = ordered;
+        ordered = ordered->previous;
+        while (call) {
+            waiter* const next = call->next;
+            call->notify(*call);
+            call = next;
+        }
+        retire(1);
+    }
+    completing_for = before;
+}
+
+// ---- workers come and go; all under the lock
+
+inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noexcept {
+    auto& memory = view_.worker(worker.index);
+    if (worker.is == worker_slot::dead || worker.is == worker_slot::absent) {
+        if (worker.is == worker_slot::dead && worker.open_replies == 0 && gate_.load() == open) {
+            start_worker(worker);
+        } else if (worker.is == worker_slot::dead && worker.open_replies == 0 && queued_ != 0 &&
+                   gate_.load() == shut && !killed_.load()) {
+            start_worker(worker);
+        }
+        return;
+    }
+    auto const phase = memory.life.phase.load(std::memory_order_acquire);  // [life] with nursery
+    if (phase == worker_life::failed) {
+        worker.is = worker_slot::absent;
+        bool any = false;
+        for (std::size_t i = 0; i < settings_.workers; ++i) {
+            any = any || workers_[i].is == worker_slot::alive;
+        }
+        if (!any) {
+            lost.broken = text("process_pool: no worker could be started: %s",
+                               std::generic_category().message(memory.life.code.load()).c_str());
+        }
+        reap(worker, lost);
+        worker.is = worker_slot::absent;
+        return;
+    }
+    bool const over =
+        phase == worker_life::ended && memory.life.generation.load() != worker.generation_before;
+    if (memory.death.dead() || over || (nursery_ && !nursery_->alive())) return reap(worker, lost);
+    if (memory.words.over_limit.load() != 0 ||
+        (settings_.max_tasks_per_worker != 0 && worker.given >= settings_.max_tasks_per_worker &&
+         worker.outstanding == 0)) {
+        recycle(worker);
+    }
+}
+
+/// A worker is dead: each of its calls was replied to, is lost (one at most) or never started.
+inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
+    auto& ring = *worker.ring;
+    while (read_replies_of(worker, lost.last_replies)) {
+        if (lost.last_replies.again) return;  // comes back for the rest
+    }
+    bool const told = worker.replied;
+    bool const wanted = worker.is == worker_slot::leaving;
+    worker.is = worker_slot::dead;
+    if (worker.idle) std::erase(idle_, &worker);
+    worker.idle = false;
+    kill(worker);  // what is left of it, should only its main thread have ended
+    // The item that was late ended in the last moment, and another one was hit: not that one's
+    // fault.
+    if (view_.worker(worker.index).words.started_at.load() != worker.late_start)
+        worker.late = false;
+    if (!wanted && gate_.load() == open) workers_lost_.fetch_add(1);
+    for (auto position = ring.next(); position-- != ring.oldest();) {
+        state* const task = std::exchange(worker.calls[position % ring_slots], nullptr);
+        if (!task) continue;
+        if (ring.look(position) == fate::taken) {
+            lose(worker, *task, lost);
+        } else {
+            put_in_front(*task);
+            if (settings_.max_pending != 0) ++pending_;
+        }
+    }
+    worker.outstanding = 0;
+    std::erase_if(timed_, [&](timed_call const& t) { return t.worker == worker.index; });
+    early_deaths_ = told ? 0 : early_deaths_ + 1;
+    if (early_deaths_ >= 3 && lost.broken.empty()) {
+        lost.broken = text(
+            "process_pool: %zu workers in a row died before they could run anything (%s); the pool "
+            "gives up",
+            early_deaths_, ending_text(worker).c_str());
+    }
+    if (nursery_ && !nursery_->alive()) nursery_is_gone(lost);
+}
+
+/// The call that a dead worker had taken.
+inline void process_core::lose(worker_slot& worker, state& task, lost_calls& lost) noexcept {
+    auto& frame = frame_of(task);
+    task.link.store(on_its_way);
+    if (frame.kind & call_frame::chunk) return lose_item(worker, task, lost);
+    call_header* const header =
+        frame.kind & call_frame::in_block
+            ? reinterpret_cast<call_header*>(view_.at(block_of(frame).offset))
+            : nullptr;
+    if (header && may_retry(task, worker, header->attempt)) {
+        ++header->attempt;
+        put_in_front(task);
+        if (settings_.max_pending != 0) ++pending_;
+        return;
+    }
+    drop_block(task);
+    task.take_back(phase_running);
+    lost.all.push_back({&task, problem_of(worker, task)});
+}
+
+/// The same for a chunk: the items before the one that was lost are kept, those behind it go on.
+inline void process_core::lose_item(worker_slot& worker, state& task, lost_calls& lost) noexcept {
+    auto& words = view_.worker(worker.index).words;
+    auto& header = *reinterpret_cast<call_header*>(view_.at(block_of(frame_of(task)).offset));
+    auto const done = static_cast<std::uint32_t>(
+        words.progress.load(std::memory_order_acquire));  // [pool_memory] with publish_items()
+    auto const item = std::min(header.skip + done, header.items);
+    bool const retry =
+        item < header.items && may_retry(task, worker, item == header.skip ? header.attempt : 1);
+    typename lost_calls::one part{&task, nullptr};
+    if (item < header.items && !retry) part.problem = problem_of(worker, task);
+    part.partial = true;
+    part.worker = worker.index;
+    part.block = done != 0 ? words.reply_block.load() : 0;
+    part.items = done;
+    header.attempt = retry ? (item == header.skip ? header.attempt + 1 : 2) : 1;
+    header.skip = retry ? item : std::min(item + 1, header.items);
+    part.ends = header.skip == header.items || (task.look() & stop_asked);
+    if (part.ends) {
+        drop_block(task);
+        task.take_back(phase_running);
+    }
+    ++worker.open_replies;
+    lost.all.push_back(std::move(part));
+}
+
+inline bool process_core::may_retry(state& task, worker_slot const& worker,
+                                    std::int32_t attempt) const noexcept {
+    auto const* const extras = task.ops->extras ? task.ops->extras(task) : nullptr;
+    return extras && attempt <= extras->retries && !worker.late && !killed_.load() &&
+           gate_.load() != broken && !(task.look() & stop_asked);
+}
+
+/// Without the lock: tells what reap() found.
+inline void process_core::settle(lost_calls& lost) noexcept {
+    complete(lost.last_replies);
+    std::uint64_t jobs = 0;
+    auto const* const before = std::exchange(completing_for, this);
+    for (auto& one : lost.all) {
+        auto const& ops = *one.task->ops->remote;
+        if (!one.partial) {
+            complete_with_problem(*one.task, std::move(one.problem));
+            ++jobs;
+            continue;
+        }
+        auto const size = static_cast<std::size_t>(view_.pool().reply_bytes);
+        auto const at = std::min<std::size_t>(static_cast<std::size_t>(one.block), size);
+        reply_view reply{reply_kind::items, view_.worker(one.worker).life.pid.load(),
+                         view_.replies(one.worker) + at, size - at, one.items};
+        ops.partial(*one.task, reply, one.problem);
+        if (one.ends) {
+            reply.items = 0;
+            ops.complete(*one.task, reply);
+            ++jobs;
+        }
+        std::lock_guard const lock(mutex_);
+        --workers_[one.worker].open_replies;
+        if (!one.ends) {
+            put_in_front(*one.task);
+            pump();
+        }
+    }
+    completing_for = before;
+    if (jobs != 0) retire(jobs);
+    if (!lost.broken.empty()) return break_with(std::move(lost.broken));
+    if (lost.all.empty() && lost.last_replies.size == 0) return;
+    std::lock_guard const lock(mutex_);
+    pump();
+    wake_manager();  // a worker may be started now
+}
+
+inline std::string process_core::ending_text(worker_slot const& worker) const {
+    auto const how = ending_of_worker(worker);
+    if (!how.known) return "it is not known how";
+    if (how.signalled) return text("by signal %d (%s)", how.code, strsignal(how.code));
+    return text("it exited with code %d", how.code);
+}
+
+inline ending process_core::ending_of_worker(worker_slot const& worker) const noexcept {
+    auto& life = view_.worker(worker.index).life;
+    if (life.phase.load(std::memory_order_acquire) == worker_life::ended) {  // [life] with nursery
+        return ending_from_status(life.code.load());
+    }
+    return ending_of(life.pid.load());
+}
+
+inline std::exception_ptr process_core::problem_of(worker_slot const& worker,
+                                                   state const& task) const noexcept {
+    auto const* const extras =
+        task.ops->extras ? task.ops->extras(const_cast<state&>(task)) : nullptr;
+    std::string const name =
+        extras && !extras->name.empty() ? text(" '%s'", extras->name.c_str()) : std::string();
+    if (worker.late) {
+        return std::make_exception_ptr(timeout_error(
+            text("the task%s ran into its time limit of %g s; its worker process was ended",
+                 name.c_str(), extras && extras->timeout ? in_seconds(*extras->timeout) : 0)));
+    }
+    auto const how = ending_of_worker(worker);
+    int const pid = view_.worker(worker.index).life.pid.load();
+    return std::make_exception_ptr(worker_lost(
+        text("the worker process %d that ran the task%s ended: %s", pid, name.c_str(),
+             ending_text(worker).c_str()),
+        pid, how.signalled ? how.code : 0, how.known && !how.signalled ? how.code : -1));
+}
+
+inline void process_core::nursery_is_gone(lost_calls& lost) noexcept {
+    // Its other workers die with it; the last of them brings a new one.
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        if (workers_[i].is == worker_slot::alive || workers_[i].is == worker_slot::leaving) return;
+    }
+    try {
+        nursery_.reset();
+        if (gate_.load() == open || queued_ != 0) make_nursery();
+    } catch (std::exception const& problem) {
+        lost.broken = problem.what();
+    }
+}
+
+inline void process_core::kill(worker_slot& worker) noexcept {
+    auto& life = view_.worker(worker.index).life;
+    if (!nursery_ || life.phase.load() == worker_life::ended) return;
+    try {
+        nursery_->kill(static_cast<std::uint32_t>(worker.index), life.generation.load(), SIGKILL);
+    } catch (broken_executor const&) {
+        // The nursery is dead, so the kernel has killed the worker.
+    }
+}
+
+inline void process_core::start_worker(worker_slot& worker) noexcept {
+    if (!nursery_) return;
+    try {
+        start_over(worker);
+    } catch (std::exception const&) {
+        worker.is = worker_slot::alive;  // the nursery died: found by look_after()
+    }
+}
+
+inline void process_core::start_over(worker_slot& worker) {
+    auto& memory = view_.worker(worker.index);
+    worker.replied = worker.late = false;
+    worker.given = worker.outstanding = 0;
+    if (worker.ring) {
+        worker.ring->restart();
+    } else {
+        worker.ring.emplace(memory.ring);
+    }
+    memory.death.reset();
+    auto& words = memory.words;
+    words.stop_call.store(0);
+    words.over_limit.store(0);
+    words.progress.store(0);
+    words.reply_block.store(0);
+    if (words.polls.exchange(0) != 0) view_.pool().spinning.fetch_sub(1);
+    std::memset(static_cast<void*>(view_.replies(worker.index)), 0, sizeof(reply_region_header));
+    worker.generation_before =
+        memory.life.phase.load() == worker_life::none ? 0 : memory.life.generation.load();
+    memory.life.phase.store(worker_life::asked);
+    worker.is = worker_slot::alive;
+    nursery_->start(static_cast<std::uint32_t>(worker.index));
+    give_initializer(worker);
+    put_to_idle(worker);
+    pump();
+}
+
+/// The first call of every worker: the user's initializer, or one that only says that it is there.
+inline void process_core::give_initializer(worker_slot& worker) {
+    std::uint32_t kind = 0;
+    block_place place{};
+    if (initializer_at_.bytes != 0) {
+        kind = call_frame::in_block;
+        place = initializer_at_;
+    }
+    auto const position =
+        worker.ring->offer(initializer_function_, kind, sizeof place,
+                           [&](std::byte* to) { std::memcpy(to, &place, sizeof place); });
+    worker.calls[position % ring_slots] = nullptr;
+    ++worker.outstanding;
+    view_.worker(worker.index).bell.ring();
+}
+
+/// A worker that has done its share, or has grown too large, ends behind what it has started.
+inline void process_core::recycle(worker_slot& worker) noexcept {
+    auto& ring = *worker.ring;
+    if (worker.is != worker_slot::alive || ring.full()) return;
+    worker.is = worker_slot::leaving;
+    if (worker.idle) std::erase(idle_, &worker);
+    worker.idle = false;
+    for (auto position = ring.next(); position-- != ring.oldest();) {
+        state* const task = worker.calls[position % ring_slots];
+        if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
+        take_out(worker, position);
+        put_in_front(*task);
+        if (settings_.max_pending != 0) ++pending_;
+    }
+    worker.calls[ring.offer(0, call_frame::quit, 0, [](std::byte*) {}) % ring_slots] = nullptr;
+    view_.worker(worker.index).bell.ring();
+}
+
+/// Ends what runs too long; when the next limit may pass.
+inline time_point process_core::watch_limits() noexcept {
+    auto next = time_point::max();
+    auto const now = steady_clock::now();
+    std::erase_if(timed_, [&](timed_call& call) {
+        auto& worker = workers_[call.worker];
+        if (call.position < worker.ring->oldest()) return true;  // it has been replied to
+        if (now >= call.look_at) {
+            auto const fate_now = worker.ring->look(call.position);
+            if (fate_now == fate::replied || fate_now == fate::revoked) return true;
+            auto const& words = view_.worker(call.worker).words;
+            bool const runs = words.started_call.load() == call.position;
+            auto const started = words.started_at.load();
+            call.look_at = (runs ? time_point(duration(started)) : now) + call.limit;
+            if (runs && now >= call.look_at && worker.is == worker_slot::alive) {
+                worker.late = true;
+                worker.late_start = started;
+                kill(worker);
+                return true;
+            }
+        }
+        next = std::min(next, call.look_at);
+        return false;
+    });
+    return next;
+}
+
+}  // namespace concur::inline v0::detail

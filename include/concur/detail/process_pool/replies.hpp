@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSL-1.0
+// How replies come back: any thread reads them out of the rings under the lock, and completes the
+// tasks without it. A thread that waits does so itself; it sleeps on the pool's bell if it is the
+// first to sleep.
+#pragma once
+
+#include <concur/detail/process_pool/dispatch.hpp>
+
+namespace concur::inline v0::detail {
+
+/// Whose tasks the calling thread completes: it runs code of users, which must not wait for them.
+CONCUR_API inline constinit thread_local process_core const* completing_for = nullptr;
+
+inline bool process_core::progress() noexcept {
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    return lock.owns_lock() && advance(lock);
+}
+
+/// The same for whoever goes to sleep when there is nothing: it has to look.
+inline bool process_core::progress_for_sure() noexcept {
+    std::unique_lock lock(mutex_);
+    return advance(lock);
+}
+
+inline bool process_core::advance(std::unique_lock<std::mutex>& lock) noexcept {
+    if (inert()) return false;
+    reply_batch batch;
+    bool any = false;
+    while (read_replies(batch)) {
+        any = true;
+        pump();
+        lock.unlock();
+        complete(batch);
+        if (!batch.again) break;
+        lock.lock();
+    }
+    return any;
+}
+
+/// Under the lock. True: there is something to complete, or to pump.
+inline bool process_core::read_replies(reply_batch& batch) noexcept {
+    batch.size = 0;
+    batch.again = false;
+    bool any = false;
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        auto& worker = workers_[i];
+        if (worker.outstanding != 0) any = read_replies_of(worker, batch) || any;
+    }
+    replies_since_ += batch.size;
+    if (batch.size == 0 && queued_ != 0) ++looks_in_vain_;
+    if (replies_since_ >= 2 * depth_ || looks_in_vain_ >= 64) tune();
+    return any;
+}
+
+inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batch) noexcept {
+    auto& ring = *worker.ring;
+    bool any = false;
+    while (auto const* const slot = ring.next_reply()) {
+        if (batch.size == reply_batch::most) {
+            batch.again = true;
+            return any;
+        }
+        any = true;
+        auto const position = ring.oldest();
+        state* const task = std::exchange(worker.calls[position % ring_slots], nullptr);
+        auto& one = batch.all[batch.size];
+        one.task = task;
+        one.worker = &worker;
+        one.kind = static_cast<reply_kind>(slot->kind & 0xff);
+        one.in_block = slot->kind & reply_is_in_block;
+        one.bytes = std::min<std::size_t>(slot->bytes, reply_slot::room);
+        std::memcpy(one.payload, slot->payload, reply_slot::room);
+        ring.pop_reply();
+        worker.replied = true;
+        --worker.outstanding;
+        if (one.in_block) {
+            std::memcpy(&one.block, one.payload, sizeof one.block);
+            ++worker.open_replies;
+        }
+        if (task) {
+            task->link.store(on_its_way);
+            drop_block(*task);
+            task->take_back(phase_running);
+        }
+        ++batch.size;
+    }
+    if (any && worker.outstanding == 0) {
+        put_to_idle(worker);
+        if (worker.is == worker_slot::alive && !worker.idle) wake_manager();  // its last task
+    }
+    return any;
+}
+
+/// Without the lock: codecs, destructors and waiters run here.
+inline void process_core::complete(reply_batch& batch) noexcept {
+    if (batch.size == 0) return;
+    auto const* const before = std::exchange(completing_for, this);
+    std::uint64_t jobs = 0;
+    for (std::size_t i = 0; i < batch.size; ++i) {
+        auto& one = batch.all[i];
+        auto const region = view_.replies(one.worker->index);
+        reply_view reply{one.kind, view_.worker(one.worker->index).life.pid.load(), one.payload,
+                         one.bytes};
+        if (one.in_block) {
+            // What a dying worker may have scribbled must not lead out of its region.
+            auto const size = view_.pool().reply_bytes;
+            bool const sound =
+                one.block.offset <= size && one.block.bytes <= size - one.block.offset;
+            reply.data = sound ? region + one.block.offset : one.payload;
+            reply.bytes = sound ? static_cast<std::size_t>(one.block.bytes) : 0;
+            reply.items = sound ? static_cast<std::size_t>(one.block.items) : 0;
+            reply.took = duration(one.block.took);
+        }
+        if (one.task) {
+            one.task->ops->remote->complete(*one.task, reply);
+            ++jobs;
+        } else if (one.kind == reply_kind::exception) {
+            fail_initializer(reply);
+        }
+        if (one.in_block && one.block.offset != 0) give_back_reply(region, one.block.offset);
+    }
+    completing_for = before;
+    {
+        std::lock_guard const lock(mutex_);
+        for (std::size_t i = 0; i < batch.size; ++i) {
+            if (batch.all[i].in_block) --batch.all[i].worker->open_replies;
+        }
+    }
+    if (jobs != 0) retire(jobs);
+}
+
+/// How many calls a worker's ring should hold: about 200 us of work, at least one. Under the lock.
+inline void process_core::tune() noexcept {
+    constexpr auto aim = std::chrono::microseconds(200);
+    looks_in_vain_ = 0;
+    auto const now = steady_clock::now();
+    if (replies_since_ == 0) {
+        if (now - measured_at_ > 4 * aim) depth_ = 1;
+        return;
+    }
+    auto const took = now - std::exchange(measured_at_, now);
+    auto const replies = std::exchange(replies_since_, 0);
+    auto const each = std::max<duration>(took / static_cast<long>(replies), duration(1));
+    auto const wanted = static_cast<std::size_t>(aim / each);
+    depth_ = std::max<std::size_t>(std::min(wanted, std::min(4 * depth_, ring_slots)), 1);
+}
+
+// ---- who waits
+
+inline void process_core::attend(attention level) noexcept {
+    auto seen = attention_.load();
+    while (seen < level) {
+        if (attention_.compare_exchange_weak(seen, level)) return wake_manager();
+    }
+}
+
+inline void process_core::wake_manager() noexcept {
+    auto& control = view_.pool().control;
+    control.fetch_add(1);
+    futex_wake_shared(control);
+}
+
+/// Rings the pool's bell when the task is done, whoever does it: its leader sleeps there.
+struct bell_waiter : waiter {
+    explicit bell_waiter(doorbell& b)
+        : waiter(waiter::when::under_lock,
+                 [](waiter& w) noexcept { static_cast<bell_waiter&>(w).bell.ring(); }),
+          bell(b) {}
+    doorbell& bell;
+};
+
+inline void process_core::wait_for(state& task, time_point deadline) {
+    static bool const polls = usable_cpus() > 1;
+    constexpr auto worth = std::chrono::microseconds(30);
+    auto const late = [&] {
+        return deadline != time_point::max() && steady_clock::now() >= deadline;
+    };
+    while (!task.done()) {
+        if (std::this_thread::get_id() == manager_id_) {  // a callback waits: life goes on
+            auto const seen = view_.pool().control.load();
+            auto const limit = tend();
+            if (task.done() || late()) return;
+            sleep_until_needed(seen, std::min(limit, deadline));
+            continue;
+        }
+        auto const until = polls ? steady_clock::now() + worth : time_point::min();
+        bool moved = progress();
+        while (!moved && !task.done() && steady_clock::now() < until) {
+            for (int i = 0; i < 16 && !moved && !task.done(); ++i) {
+                cpu_relax();
+                moved = progress();
+            }
+        }
+        if (moved || task.done()) continue;
+        if (late()) return;
+        if (led_.exchange(true)) {
+            follow(task, deadline);
+        } else {
+            lead(task, deadline);
+        }
+    }
+}
+
+/// Sleeps on the pool's bell, and reads the replies for everybody.
+inline void process_core::lead(state& task, time_point deadline) {
+    auto& bell = view_.pool().bell;
+    bell_waiter node(bell);
+    if (task.add_waiter(node)) {
+        bell.wait([&] { return task.done() || progress_for_sure(); }, deadline);
+        task.remove_waiter(node);
+    }
+    led_.store(false);
+    if (attention_.load() != none) wake_manager();
+}
+
+/// Somebody else sleeps on the bell, and completes this task too.
+inline void process_core::follow(state& task, time_point deadline) {
+    parker sleeper;
+    thread_waiter node(sleeper);
+    if (!task.add_waiter(node)) return;
+    attend(somebody_waits);
+    sleeper.park(deadline);
+    task.remove_waiter(node);
+}
+
+}  // namespace concur::inline v0::detail

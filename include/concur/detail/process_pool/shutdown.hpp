@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSL-1.0
+// How a process pool starts, and how it comes to its end, or to rest: wait_idle, shutdown,
+// kill_workers, a broken initializer; and its statistics.
+#pragma once
+
+#include <concur/detail/process_pool/manager.hpp>
+
+namespace concur::inline v0::detail {
+
+/// The entry of the first call when the user gives no initializer: the reply says that the worker
+/// lives.
+inline void say_hello(incoming_call&) {}
+
+[[gnu::cold]] inline process_core::process_core(process_settings settings,
+                                                handler<std::exception_ptr> on_error)
+    : remote_core(std::move(on_error)), settings_(std::move(settings)) {
+    dependents_.next = dependents_.previous = &dependents_;
+}
+
+/// Throws broken_executor, std::system_error.
+[[gnu::cold]] inline void process_core::start() {
+    if (starting_as_worker_) return;  // inert: see require_open()
+    auto const n = settings_.workers;
+    auto const words = pool_view::words_end(n);
+    // As much address space as there is memory, for the calls and for each worker's replies: pages
+    // that nobody touches do not exist.
+    auto const memory = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * page_bytes();
+    auto const all = affordable_bytes(words + (n + 1) * memory, words + (n + 1) * (1u << 20));
+    auto const each = (all - words) / (n + 1) / 4096 * 4096;
+    segment_ = segment::create(all);
+    view_ = pool_view(segment_.data());
+    auto& pool = view_.pool();
+    pool.blocks_at = words;
+    pool.replies_at = words + each;
+    pool.reply_bytes = each;
+    pool.memory_limit = settings_.memory_limit;
+    pool.most_spinning = static_cast<std::int32_t>(usable_cpus()) - 1;
+    blocks_ = arena(each);
+    workers_ = std::make_unique<worker_slot[]>(n);
+    idle_.reserve(n);
+    timed_.reserve(ring_slots);
+    for (std::size_t i = 0; i < n; ++i) workers_[i].index = i;
+    auto const& initializer = settings_.initializer;
+    auto const function = initializer.function != 0 ? initializer.function
+                                                    : reinterpret_cast<std::uintptr_t>(&say_hello);
+    initializer_function_ = portable(function);
+    if (initializer.function != 0) place_initializer();
+    make_nursery();
+    {
+        std::lock_guard const lock(mutex_);
+        for (std::size_t i = 0; i < n; ++i) start_over(workers_[i]);
+    }
+    manager_ = std::thread([this] {
+        retain();
+        manage();
+        release();
+    });
+    manager_id_ = manager_.get_id();
+    listed_.emplace(*this);
+}
+
+[[gnu::cold]] inline void process_core::place_initializer() {
+    auto const& bytes = settings_.initializer.bytes;
+    call_header header;
+    header.bytes = bytes.size();
+    auto* const block = allocate_block(header.arguments_at() + bytes.size(), initializer_at_);
+    std::memcpy(block, &header, sizeof header);
+    std::memcpy(block + header.arguments_at(), bytes.data(), bytes.size());
+}
+
+[[gnu::cold]] inline void process_core::make_nursery() {
+    nursery_options options;
+    options.start = settings_.start;
+    options.segment_fd = segment_.fd();
+    options.segment_bytes = segment_.size();
+    options.lives_offset = pool_view::workers_at() + offsetof(worker_memory, life);
+    options.stride = sizeof(worker_memory);
+    options.workers = settings_.workers;
+    options.control_offset = offsetof(pool_memory, control);
+    options.entry = &serve_pool;
+    nursery_ = std::make_unique<nursery>(options);
+}
+
+inline void process_core::must_not_be_inside(char const* verb) const {
+    if (completing_for == this) {
+        throw would_deadlock(text(
+            "%s inside a callback of the same executor would wait for that very callback", verb));
+    }
+}
+
+inline void process_core::wait_idle() {
+    if (inert()) return require_open();
+    must_not_be_inside("wait_idle()");
+    attend(somebody_waits);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return all_retired(); });
+}
+
+inline void process_core::shut_down(shutdown_options how) {
+    if (inert()) return;
+    if (how.wait) must_not_be_inside("shutdown()");
+    std::uint32_t expected = open;
+    gate_.compare_exchange_strong(expected, shut);
+    {
+        std::lock_guard const lock(mutex_);
+        changed_.notify_all();
+    }
+    if (how.cancel_pending) {
+        cancelling_.store(true);
+        cancel_everything();
+    }
+    attend(somebody_waits);
+    wake_manager();
+    if (!how.wait) return;
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return ended_.load(); });
+    }
+    join_manager();
+}
+
+inline void process_core::join_manager() noexcept {
+    std::unique_lock lock(mutex_);
+    if (!manager_.joinable()) return;
+    auto thread = std::move(manager_);
+    lock.unlock();
+    thread.join();
+}
+
+inline void process_core::leave() noexcept {
+    if (inert()) return;
+    if (completing_for == this) {
+        shut_down({.wait = false, .cancel_pending = false});
+        std::lock_guard const lock(mutex_);
+        if (manager_.joinable()) manager_.detach();
+    } else {
+        shut_down({});
+    }
+    listed_.reset();
+    release();
+}
+
+inline void process_core::kill_workers() {
+    if (inert()) return;
+    std::uint32_t expected = open;
+    gate_.compare_exchange_strong(expected, shut);
+    killed_.store(true);
+    cancelling_.store(true);
+    cancel_everything();
+    std::lock_guard const lock(mutex_);
+    for (std::size_t i = 0; i < settings_.workers; ++i) kill(workers_[i]);
+    changed_.notify_all();
+    attend(somebody_waits);
+    wake_manager();
+}
+
+inline std::string process_core::broken_text() const {
+    std::lock_guard const lock(mutex_);
+    return broken_text_;
+}
+
+/// The reply to a worker's first call says that the user's initializer threw.
+inline void process_core::fail_initializer(reply_view const& reply) noexcept {
+    std::string why = "process_pool: the initializer of a worker failed: ";
+    try {
+        std::rethrow_exception(decode_exception({reply.data, reply.bytes}, reply.pid));
+    } catch (std::exception const& e) {
+        why += e.what();
+    }
+    break_with(std::move(why));
+}
+
+inline void process_core::break_with(std::string problem) noexcept {
+    {
+        std::lock_guard const lock(mutex_);
+        if (gate_.load() == broken) return;
+        std::fprintf(stderr, "concur: %s\n", problem.c_str());
+        broken_text_ = std::move(problem);
+        gate_.store(broken);
+        for (std::size_t i = 0; i < settings_.workers; ++i) kill(workers_[i]);
+        changed_.notify_all();
+    }
+    fail_everything();
+    wake_manager();
+}
+
+/// Gives each task that no worker has taken to `decide`, away and with the reference of its way.
+template <class Decide>
+void process_core::empty_queue(Decide&& decide) noexcept {
+    for (;;) {
+        state* task;
+        {
+            std::lock_guard const lock(mutex_);
+            take_rings_back();
+            task = pop();
+            if (!task) return;
+            if (settings_.max_pending != 0) --pending_;
+            drop_block(*task);
+        }
+        decide(*task);
+    }
+}
+
+/// What no worker has started goes back into the queue. Under the lock.
+inline void process_core::take_rings_back() noexcept {
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        auto& worker = workers_[i];
+        if (worker.outstanding == 0) continue;
+        auto& ring = *worker.ring;
+        for (auto position = ring.next(); position-- != ring.oldest();) {
+            state* const task = worker.calls[position % ring_slots];
+            if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
+            take_out(worker, position);
+            put_in_front(*task);
+            if (settings_.max_pending != 0) ++pending_;
+        }
+        if (worker.outstanding == 0) put_to_idle(worker);
+    }
+}
+
+/// Takes a task that waits for inputs out of the list; null when there is none.
+inline state_ref process_core::next_dependent() noexcept {
+    std::lock_guard const lock(mutex_);
+    dependent_link& link = *dependents_.next;
+    if (&link == &dependents_) return {};
+    state_ref task = state_ref::share(*link.task);
+    unlink(link);
+    return task;
+}
+
+inline void process_core::cancel_everything() noexcept {
+    empty_queue([this](state& task) {
+        task.take_back(phase_cancelled);
+        if (task.ops->remote->keeps_call) task.ops->drop(task);
+        count_unrun(task.ops->tasks, unrun::cancelled);
+        retire(1);
+        task.tell();
+        task.release();
+    });
+    while (state_ref const task = next_dependent()) cancel_task(*task);
+}
+
+inline void process_core::fail_everything() noexcept {
+    auto const problem = std::make_exception_ptr(broken_executor(broken_text()));
+    empty_queue([&](state& task) {
+        task.take_back(phase_running);
+        if (task.ops->remote->fail) {
+            task.ops->remote->fail(task, problem);
+        } else {
+            complete_with_problem(task, problem);
+        }
+        retire(1);
+    });
+    while (state_ref task = next_dependent()) {
+        if (!task->claim_unready()) continue;
+        fail_claimed(*task.give_up(), problem);
+        retire_unrun();
+    }
+}
+
+inline executor_stats process_core::stats() const {
+    executor_stats s;
+    s.workers = workers();
+    s.completed = completed_.load();
+    s.failed = failed_.load();
+    s.cancelled = cancelled_.load();
+    s.workers_lost = workers_lost_.load();
+    auto const ended = s.completed + s.failed + s.cancelled;
+    s.submitted = items_.load() - internal_.load() + admitted_.load() - refused_.load();
+    auto const left =
+        s.submitted > ended ? static_cast<std::size_t>(s.submitted - ended) : std::size_t{0};
+    s.submitted = ended + left;
+    std::lock_guard const lock(mutex_);
+    for (std::size_t i = 0; workers_ && i < settings_.workers; ++i) {
+        auto const& worker = workers_[i];
+        if (worker.outstanding == 0) continue;
+        auto const oldest = worker.ring->oldest();
+        if (worker.calls[oldest % ring_slots] && worker.ring->look(oldest) == fate::taken) {
+            ++s.running;
+        }
+    }
+    s.running = std::min(s.running, left);
+    s.pending = left - s.running;
+    return s;
+}
+
+}  // namespace concur::inline v0::detail
