@@ -134,6 +134,19 @@ TEST_CASE("nursery: 1, 2, 5 workers run and end with what they return") {
     }
 }
 
+TEST_CASE("nursery: starts its first workers by itself") {
+    const conformance::watchdog guard;
+    for (const auto method : methods) {
+        CAPTURE(name_of(method));
+        pit p(method, exits_with_index);
+        p.options.first = 2;
+        p.open();
+        CHECK(WEXITSTATUS(p.status(0)) == 10);
+        CHECK(WEXITSTATUS(p.status(1)) == 11);
+        CHECK(p.life(2).phase == worker_life::none);
+    }
+}
+
 TEST_CASE("nursery: signals end workers, and their number is told") {
     const conformance::watchdog guard;
     for (const auto method : methods) {
@@ -445,6 +458,95 @@ TEST_CASE("nursery: when there are no descriptors left, the sentence says so") {
     }
     CHECK(text.find("RLIMIT_NOFILE") != text.npos);
     p.open();
+}
+
+TEST_CASE("hidden: too few processes" * doctest::skip()) {
+    if (setgid(65534) != 0 || setuid(65534) != 0) _exit(77);
+    const auto allow = [](rlim_t processes) {
+        const rlimit limit{processes, 1000};
+        setrlimit(RLIMIT_NPROC, &limit);
+    };
+    allow(1);
+    for (const auto method : methods) {
+        CAPTURE(name_of(method));
+        pit p(method, exits_with_index);
+        CHECK_THROWS_WITH_AS(p.open(), doctest::Contains("RLIMIT_NPROC"), concur::broken_executor);
+    }
+    // Enough for server and nursery (or for the nursery), not for a worker.
+    for (const auto method : methods) {
+        CAPTURE(name_of(method));
+        pit p(method, exits_with_index);
+        allow(10);
+        p.open();
+        const rlimit none{1, 1};
+        prlimit(p.home->pid(), RLIMIT_NPROC, &none, nullptr);
+        p.start(0);
+        CHECK(p.wait_phase(0, worker_life::ended, worker_life::failed) == worker_life::failed);
+        CHECK(p.life(0).code == EAGAIN);
+        CHECK(p.home->alive());
+    }
+}
+
+TEST_CASE("nursery: when no more processes are allowed, the sentence says so") {
+    if (geteuid() != 0) return;  // the limit would be that of the developer's whole session
+    const auto result = conformance::run_in_child("hidden: too few processes");
+    INFO(result.output);
+    CHECK(result.ended_well());
+}
+
+TEST_CASE("hidden: no standard files" * doctest::skip()) {
+    for (int fd = 0; fd != 3; ++fd) close(fd);
+    for (const auto method : methods) {
+        // Takes the numbers 0, 1, 2 for what no worker must print to.
+        pit p(method, tells_state);
+        p.open();
+        p.start(0);
+        p.status(0);
+        std::optional<pit> home(std::in_place, method, tells_folder);
+        home->open();
+        home->start(0);
+        const int status = home->status(0);
+        if (WEXITSTATUS(status) != 0) _exit(11);
+        if (std::strstr(p.memory->text, "fd 0\nfd 1\nfd 2\n") == nullptr) _exit(12);
+        if (std::strstr(p.memory->text, "fd 3\n") != nullptr) _exit(13);
+        kill(p.home->pid(), SIGKILL);
+        if (!wait_readable(p.home->death_fd(), deadline_after(patience))) _exit(14);
+    }
+    _exit(0);
+}
+
+TEST_CASE("nursery: a program without stdin, stdout and stderr") {
+    const auto result = conformance::run_in_child("hidden: no standard files");
+    INFO(result.output);
+    CHECK(result.status == 0);
+}
+
+TEST_CASE("hidden: a program whose file is gone" * doctest::skip()) {
+    char file[4096] = {};
+    REQUIRE(readlink("/proc/self/exe", file, sizeof file - 1) > 0);
+    REQUIRE(unlink(file) == 0);
+    for (const auto method : methods) {
+        CAPTURE(name_of(method));
+        pit p(method, exits_with_index);
+        p.open();
+        p.start(0);
+        CHECK(WEXITSTATUS(p.status(0)) == 10);
+    }
+}
+
+TEST_CASE("nursery: a program whose file was removed while it runs") {
+    char folder[] = "/tmp/concur-test-XXXXXX";
+    REQUIRE(mkdtemp(folder) != nullptr);
+    const std::string copy = std::string(folder) + "/copy";
+    {
+        std::ifstream from("/proc/self/exe", std::ios::binary);
+        std::ofstream(copy, std::ios::binary) << from.rdbuf();
+    }
+    chmod(copy.c_str(), 0755);
+    const std::string command =
+        copy + " --no-skip --no-intro=true \"--test-case=hidden: a program whose file is gone\"";
+    CHECK(std::system(command.c_str()) == 0);
+    CHECK(rmdir(folder) == 0);
 }
 
 // Killed from outside while it has a nursery of each kind.

@@ -186,6 +186,13 @@ inline int open_child_signals() noexcept {
     for (long fd = first; fd < limit; ++fd) close(static_cast<int>(fd));
 }
 
+/// True for an open file that an exec would not close: one of a program without a stdout may have
+/// got its number, but then closes on exec.
+inline bool is_standard_file(int fd) noexcept {
+    int const flags = fcntl(fd, F_GETFD);
+    return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
 /// stdin, stdout and stderr that are closed become /dev/null, so that no other file gets their
 /// numbers and the program's output.
 [[gnu::cold]] inline void open_standard_files() noexcept {

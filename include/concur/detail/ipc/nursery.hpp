@@ -30,6 +30,7 @@ struct nursery_options {
     std::size_t workers = 0;
     std::size_t control_offset = 0;  ///< of the word that counts news, std::atomic<std::uint32_t>
     worker_main entry = nullptr;
+    std::size_t first = 0;    ///< workers 0 to first - 1 are started at once, before any start()
     std::size_t threads = 0;  ///< for OpenMP and the like; 0: usable_cpus() / workers
     duration patience = std::chrono::seconds(5);  ///< until its first word
 };
@@ -92,8 +93,9 @@ private:
 
 [[gnu::cold]] inline nursery::nursery(nursery_options const& options) {
     check_possible(options);
-    auto const share = usable_cpus() / (options.workers != 0 ? options.workers : 1);
-    auto const threads = options.threads != 0 ? options.threads : share != 0 ? share : 1;
+    auto threads = options.threads;
+    if (threads == 0) threads = usable_cpus() / (options.workers != 0 ? options.workers : 1);
+    if (threads == 0) threads = 1;
     auto order = make_order(options);
     if (options.start == start_method::fork)
         start_by_fork(options, order, threads);
@@ -137,6 +139,7 @@ inline nursery::~nursery() {
     order.lives_offset = options.lives_offset;
     order.stride = options.stride;
     order.workers = options.workers;
+    order.first = options.first;
     order.control_offset = options.control_offset;
     order.start = options.start;
     auto const* const entry = reinterpret_cast<void const*>(options.entry);
@@ -168,7 +171,8 @@ inline nursery::~nursery() {
         int fds[nursery_order::kinds];
         std::size_t count = 0;
         for (std::uint8_t kind = 0; kind != nursery_order::kinds; ++kind) {
-            if (candidates[kind] < 0 || fcntl(candidates[kind], F_GETFD) < 0) continue;
+            bool const prints = kind == nursery_order::output || kind == nursery_order::errors;
+            if (candidates[kind] < 0 || (prints && !is_standard_file(candidates[kind]))) continue;
             order.carried[count] = kind;
             fds[count++] = candidates[kind];
         }
@@ -255,6 +259,8 @@ inline void nursery::be_nursery(nursery_options const& options, nursery_order co
         }
     }
     close_from(6);
+    for (int const fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (!is_standard_file(fd)) close(fd);
     silence_stdin();
     open_standard_files();
     default_all_signals();

@@ -40,9 +40,11 @@ public:
         block_all_signals();
         set_signal(SIGCHLD, SIG_DFL);
         auto const failed = prepare();
-        int const error = failed == nursery_hello::ready ? 0 : errno;
+        bool const system = failed != nursery_hello::ready && failed != nursery_hello::entering;
+        int const error = system ? errno : 0;
         say_hello(failed, error, modules, count);
         if (failed != nursery_hello::ready) _exit(0);
+        for (std::uint32_t i = 0; i < order_.first; ++i) start(i);
         for (;;) {
             pollfd watched[] = {{files_[nursery_order::socket].get(), POLLIN, 0},
                                 {files_[nursery_order::user].get(), POLLIN, 0},

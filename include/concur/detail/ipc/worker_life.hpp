@@ -30,7 +30,7 @@ using worker_main = int (*)(std::byte* segment, std::size_t bytes, std::uint32_t
 // Protocol [life] - one in shared memory for each worker; its process is the nursery's child.
 //
 //   phase    meaning                                     who moves it on
-//   none     never started                               pool to asked
+//   none     never started                               pool to asked (nursery: see first)
 //   asked    the nursery has been told                   nursery to running or failed
 //   running  `pid` runs                                  nursery to ended (pool to asked: see
 //   below) failed   could not be started, `code` is errno       pool to asked ended    was waited
@@ -63,6 +63,7 @@ struct nursery_order {
     std::uint64_t magic = nursery_magic;
     code_address entry{};
     std::uint64_t segment_bytes = 0, lives_offset = 0, stride = 0, workers = 0, control_offset = 0;
+    std::uint64_t first = 0;  ///< so many workers are started without being asked for
     start_method start = start_method::forkserver;
     std::uint8_t carried[8] = {};  ///< which descriptor is which
     bool has_cpus = false;
