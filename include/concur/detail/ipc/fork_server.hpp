@@ -75,6 +75,11 @@ private:
     return std::generic_category().message(error) + hint;
 }
 
+/// Why a packet did not get through, see limit_sends().
+[[gnu::cold]] inline std::string send_error_text(int error) {
+    return error == EAGAIN ? std::string("it has taken nothing for 5 s") : errno_text(error);
+}
+
 /// How a process ended, from its wait status.
 [[gnu::cold]] inline std::string ending_text(int status) {
     if (WIFSIGNALED(status)) return text("was killed by signal %d", WTERMSIG(status));
@@ -91,12 +96,11 @@ class fork_server {
 public:
     /// The one of this process.
     static fork_server& get() {
-        static constexpr auto order = std::memory_order_acq_rel;  // [server] before its first use
         auto& current = the_one();
         auto* server = current.load(std::memory_order_acquire);  // [server] with the exchange
         while (!server || forked_since(server->generation_)) {
             auto* const fresh = new fork_server;
-            if (current.compare_exchange_strong(server, fresh, order)) return *fresh;
+            if (current.compare_exchange_strong(server, fresh)) return *fresh;
             delete fresh;
         }
         return *server;
@@ -113,7 +117,7 @@ public:
             if (error == 0) return pid_;
             if (attempt != 0 || (error != EPIPE && error != ECONNRESET)) {
                 throw broken_executor(
-                    text("the fork server cannot be reached: %s", errno_text(error).c_str()));
+                    text("the fork server cannot be reached: %s", send_error_text(error).c_str()));
             }
             auto const served = served_;
             auto const pid = pid_;

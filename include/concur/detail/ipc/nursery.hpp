@@ -305,7 +305,7 @@ inline void nursery::call(nursery_call const& what) {
     int const error = send_packet(socket_.get(), &what, sizeof what);
     if (error == 0) return;
     throw broken_executor(text("the parent process of the workers (pid %d) cannot be reached: %s",
-                               pid_, errno_text(error).c_str()));
+                               pid_, send_error_text(error).c_str()));
 }
 
 /// Its socket ends, it kills its workers, waits for them and exits.
