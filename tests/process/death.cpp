@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // The death sensor: sees each kind of end, at once, and nothing else.
-#include "../conformance/watchdog.hpp"
 #include "../unit/load.hpp"
 #include "forked.hpp"
 
@@ -73,7 +72,7 @@ void let_go(world& w) {
 }  // namespace
 
 TEST_CASE("death: a kill, with and without futex_waitv") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     for (const bool polling : {false, true}) {
         const shared_object<world> w;
         w->sensors[0].reset();
@@ -96,7 +95,7 @@ TEST_CASE("death: a kill, with and without futex_waitv") {
 }
 
 TEST_CASE("death: an exit by itself, in each way") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     for (const int way : {0, 1, 2, 3}) {
         CAPTURE(way);
         const shared_object<world> w;
@@ -122,7 +121,7 @@ TEST_CASE("death: an exit by itself, in each way") {
 }
 
 TEST_CASE("death: a worker that becomes another program does not serve any more") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     const shared_object<world> w;
     w->sensors[0].reset();
     forked child([&] {
@@ -138,7 +137,7 @@ TEST_CASE("death: a worker that becomes another program does not serve any more"
 }
 
 TEST_CASE("death: a child of the worker, or one of its threads, is not the worker") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     const shared_object<world> w;
     w->sensors[0].reset();
     forked child([&] {
@@ -156,7 +155,7 @@ TEST_CASE("death: a child of the worker, or one of its threads, is not the worke
 }
 
 TEST_CASE("death: a sensor serves one worker after the other; nobody holds it twice") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     const shared_object<world> w;
     for (int i = 0; i != 50; ++i) {
         w->said = 0;
@@ -169,11 +168,12 @@ TEST_CASE("death: a sensor serves one worker after the other; nobody holds it tw
         if (i % 2 == 0) child.wait();  // dead before the first look
         REQUIRE(wait_for_death(*w, w->sensors[0]));
         CHECK_THROWS_AS(w->sensors[0].hold(), std::system_error);
+        CHECK(w->sensors[0].dead());
     }
 }
 
 TEST_CASE("death: one of many, more than fit into one sleep") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     for (const std::size_t count : {std::size_t{5}, unit::sanitized ? std::size_t{130} : many}) {
         const shared_object<world> w;
         std::vector<std::unique_ptr<forked>> children;
@@ -201,7 +201,7 @@ TEST_CASE("death: one of many, more than fit into one sleep") {
 }
 
 TEST_CASE("death: of a worker with much memory, long before the memory is gone") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     const std::size_t bytes = unit::sanitized ? 64u << 20 : 1u << 30;
     const shared_object<world> w;
     w->sensors[0].reset();

@@ -53,6 +53,16 @@ private:
     pid_t pid_;
 };
 
+/// Ends a test that hangs: a watchdog without a thread, for ThreadSanitizer refuses threads in a
+/// child of a process that has some.
+class alarm_clock {
+public:
+    explicit alarm_clock(unsigned seconds = 60) { alarm(seconds); }
+    ~alarm_clock() { alarm(0); }
+    alarm_clock(const alarm_clock&) = delete;
+    alarm_clock& operator=(const alarm_clock&) = delete;
+};
+
 /// Zeroed, for every process that is forked from here on.
 template <class T>
 class shared_object {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Ring, doorbell and death sensor between processes, with workers that are killed at any
 // instruction: each call is accounted for, one at most is lost per kill, nobody sleeps for ever.
-#include "../conformance/watchdog.hpp"
 #include "../unit/load.hpp"
 #include "forked.hpp"
 
@@ -201,13 +200,13 @@ void run(std::size_t kills, std::size_t calls) {
 }  // namespace
 
 TEST_CASE("ring: workers that are killed") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     SUBCASE("few slots") { run<2>(unit::load(200), 500); }
     SUBCASE("as in use") { run<1024>(unit::load(200), 10'000); }
 }
 
 TEST_CASE("doorbell: two processes hand a turn to and fro, and it is never lost") {
-    const conformance::watchdog guard;
+    const process::alarm_clock guard;
     constexpr std::uint64_t rounds = unit::load(40'000);
     struct two {
         doorbell bells[2];

@@ -55,7 +55,8 @@ public:
 
     /// Worker: from now on the end of this thread is seen. Call it once, from the main thread.
     void hold() {
-        int const error = pthread_mutex_trylock(&mutex_);
+        // Looked at first: to try the mutex of a dead holder would take it over.
+        int const error = look() != 0 ? EBUSY : pthread_mutex_trylock(&mutex_);
         if (error != 0) throw_errno("cannot hold the death sensor of this worker", error);
     }
 
