@@ -21,6 +21,7 @@
 #include <concur/detail/codec/archive.hpp>
 #include <concur/detail/codec/callable.hpp>
 #include <concur/detail/codec/check.hpp>
+#include <concur/detail/codec/read_pass.hpp>
 #include <concur/detail/codec/traits.hpp>
 
 namespace concur::inline v0 {

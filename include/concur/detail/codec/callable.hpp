@@ -13,6 +13,7 @@
 #include <concur/detail/base/stack.hpp>
 #include <concur/detail/codec/archive.hpp>
 #include <concur/detail/codec/check.hpp>
+#include <concur/detail/codec/read_pass.hpp>
 
 namespace concur::inline v0::detail {
 
@@ -28,7 +29,7 @@ struct retried_call;
 template <class F, class... Bound>
 struct aggregate_fields<partial_call<F, Bound...>> {
     static constexpr std::size_t count = 2;
-    static type_list<F, std::tuple<Bound...>> list(partial_call<F, Bound...>&);
+    static type_list<F, std::tuple<Bound...>> list(partial_call<F, Bound...>&) { return {}; }
     template <class Call, class Use>
     static constexpr decltype(auto) visit(Call& call, Use&& use) {
         return use(call.f, call.bound);
@@ -37,7 +38,7 @@ struct aggregate_fields<partial_call<F, Bound...>> {
 template <class F>
 struct aggregate_fields<unpacked_call<F>> {
     static constexpr std::size_t count = 1;
-    static type_list<F> list(unpacked_call<F>&);
+    static type_list<F> list(unpacked_call<F>&) { return {}; }
     template <class Call, class Use>
     static constexpr decltype(auto) visit(Call& call, Use&& use) {
         return use(call.f);
@@ -46,7 +47,7 @@ struct aggregate_fields<unpacked_call<F>> {
 template <class F>
 struct aggregate_fields<retried_call<F>> {
     static constexpr std::size_t count = 2;
-    static type_list<int, F> list(retried_call<F>&);
+    static type_list<int, F> list(retried_call<F>&) { return {}; }
     template <class Call, class Use>
     static constexpr decltype(auto) visit(Call& call, Use&& use) {
         return use(call.tries, call.f);
@@ -84,13 +85,21 @@ inline void require_not_on_stack(std::uintptr_t word) {
 
 #if CONCUR_DUMPS_STRUCTS
 
+template <class Closure>
+void scan_closure(Closure const& closure);
+
 /// clang cannot clear padding, but it names each member to a printf: of these, the pointers. What
 /// points into the closure is a member without a format of its own.
 template <class Value>
 void require_member_not_local(std::uintptr_t begin, std::uintptr_t end, Value value) {
     if constexpr (std::is_pointer_v<Value>) {
         auto const word = reinterpret_cast<std::uintptr_t>(value);
-        if (word < begin || word >= end) require_not_on_stack(word);
+        using pointee = std::remove_cv_t<std::remove_pointer_t<Value>>;
+        if (word < begin || word >= end) {
+            require_not_on_stack(word);
+        } else if constexpr (std::is_class_v<pointee>) {
+            scan_closure(*value);  // a closure in a closure
+        }
     }
 }
 
@@ -113,18 +122,19 @@ void scan_closure(Closure const& closure) {
 
 /// Its words, without its padding, where an older address may still stand.
 template <class Closure>
-void scan_closure(Closure const& closure) {
-    constexpr std::size_t words = sizeof(Closure) / sizeof(std::uintptr_t);
-    alignas(Closure) unsigned char image[sizeof(Closure)];
-    std::memcpy(image, &closure, sizeof closure);
+void scan_closure([[maybe_unused]] Closure const& closure) {
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_clear_padding)
-    __builtin_clear_padding(reinterpret_cast<Closure*>(image));
+    if constexpr (std::is_copy_constructible_v<Closure>) {
+        Closure copy(closure);
+        __builtin_clear_padding(&copy);
+        std::uintptr_t words[sizeof(Closure) / sizeof(std::uintptr_t) + 1];
+        constexpr std::size_t count = sizeof(Closure) / sizeof(std::uintptr_t);
+        std::memcpy(words, &copy, count * sizeof(std::uintptr_t));
+        for (std::size_t i = 0; i != count; ++i) require_not_on_stack(words[i]);
+    }
 #endif
 #endif
-    std::uintptr_t word[words > 0 ? words : 1];
-    std::memcpy(word, image, words * sizeof(std::uintptr_t));
-    for (std::size_t i = 0; i != words; ++i) require_not_on_stack(word[i]);
 }
 
 #endif

@@ -66,7 +66,9 @@ struct field_table<0> {
     template <class T>
     static constexpr bool takes_more = requires { T{any_rvalue{}}; };
     template <class T>
-    static type_list<> list(T&);
+    static type_list<> list(T&) {
+        return {};
+    }
     template <class T, class Use>
     static constexpr decltype(auto) bind(T&, Use&& use) {
         return use();

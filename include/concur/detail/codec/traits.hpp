@@ -90,12 +90,20 @@ consteval bool plain_class() {
     }
 }
 
+/// What the standard calls trivially copyable. g++ forgets it of a closure with captures, which has
+/// no assignment, as soon as a std::tuple or optional holds one.
+template <class T>
+inline constexpr bool copied_by_bytes =
+    std::is_trivially_copyable_v<T> ||
+    (std::is_class_v<T> && std::is_trivially_copy_constructible_v<T> &&
+     std::is_trivially_move_constructible_v<T> && std::is_trivially_destructible_v<T> &&
+     !std::is_copy_assignable_v<T> && !std::is_move_assignable_v<T>);
+
 /// Travels by its bytes alone.
 template <class T>
 consteval bool plain_type() {
     using element = std::remove_cv_t<std::remove_all_extents_t<T>>;
-    if constexpr (std::is_volatile_v<T> || !std::is_object_v<T> ||
-                  !std::is_trivially_copyable_v<element> ||
+    if constexpr (std::is_volatile_v<T> || !std::is_object_v<T> || !copied_by_bytes<element> ||
                   !std::is_move_constructible_v<element>) {
         return false;
     } else if constexpr (trust_bytes<element>) {
