@@ -177,6 +177,8 @@ private:
     std::size_t levels_ = 0;
 };
 
+struct raw_access;  // of concur/cereal.hpp
+
 /// Counts the bytes that write_pass will write.
 class size_pass : public output_pass<size_pass> {
 public:
@@ -184,6 +186,7 @@ public:
 
 private:
     friend output_pass<size_pass>;
+    friend raw_access;
     std::size_t position() const noexcept { return position_; }
     void raw(void const*, std::size_t bytes, std::size_t alignment) noexcept {
         if (bytes != 0) position_ = align_up(position_, alignment) + bytes;
@@ -203,6 +206,7 @@ public:
 
 private:
     friend output_pass<write_pass>;
+    friend raw_access;
     std::size_t position() const noexcept { return position_; }
 
     void raw(void const* from, std::size_t bytes, std::size_t alignment) {

@@ -51,6 +51,8 @@ public:
     std::size_t position() const noexcept { return position_; }
 
 private:
+    friend raw_access;
+
     template <class T>
     void check_and_fill(T& value) {
         if constexpr (check_crosses<T>()) fill(value);

@@ -17,6 +17,11 @@ namespace concur::inline v0 {
 template <class T>
 inline constexpr bool trust_bytes = false;
 
+/// True: by its cereal functions although it has a member serialize, one that needs more of an
+/// archive than ours (named values, base classes). Include <concur/cereal.hpp>.
+template <class T>
+inline constexpr bool through_cereal = false;
+
 /// Make it a friend, and serialize and the default constructor may be private:
 /// `friend class concur::access;`
 class access {
@@ -40,9 +45,9 @@ struct archive_probe {
 };
 
 template <class T>
-concept has_member_serialize = std::is_class_v<T> && requires(archive_probe& archive, T& object) {
-    access::serialize(archive, object);
-};
+concept has_member_serialize =
+    std::is_class_v<T> && !through_cereal<T> &&
+    requires(archive_probe& archive, T& object) { access::serialize(archive, object); };
 template <class T>
 concept has_free_serialize =
     (std::is_class_v<T> || std::is_enum_v<T> || std::is_union_v<T>) &&
