@@ -1,7 +1,8 @@
-#include <concur/concur.hpp>
+#include <concur/process_pool.hpp>
 #include <concur/thread_pool.hpp>
 
 int other() {
-    concur::thread_pool pool(2);
-    return pool.submit([] { return 42; }).get();
+    concur::thread_pool threads(2);
+    concur::process_pool processes(1);
+    return threads.submit([] { return 40; }).get() + processes.submit([] { return 2; }).get();
 }

@@ -9,6 +9,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#if !__has_include(<boost/interprocess/mapped_region.hpp>)
+#error "concur::process_pool needs Boost's headers (Debian and Ubuntu: libboost-dev)"
+#endif
 #include <boost/interprocess/exceptions.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 

@@ -4,9 +4,7 @@
 #pragma once
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <stdio_ext.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <thread>
