@@ -91,7 +91,7 @@ inline constexpr std::size_t max_futex_watches = 128;  // FUTEX_WAITV_MAX
 inline bool futex_wait_any_shared(futex_watch const* watches, std::size_t count,
                                   time_point deadline = time_point::max()) noexcept {
     constexpr long number = 449;  // SYS_futex_waitv on every architecture
-    struct waiter {               // struct futex_waitv, which older headers do not have
+    struct kernel_watch {         // struct futex_waitv, which older headers do not have
         std::uint64_t value;
         std::uint64_t address;
         std::uint32_t flags;
@@ -101,7 +101,7 @@ inline bool futex_wait_any_shared(futex_watch const* watches, std::size_t count,
         std::int64_t seconds;
         std::int64_t nanoseconds;
     } limit{};
-    waiter waiters[max_futex_watches];
+    kernel_watch waiters[max_futex_watches];
     for (std::size_t i = 0; i < count; ++i) {
         constexpr std::uint32_t word_of_32_bits = 2;
         waiters[i] = {watches[i].expected, reinterpret_cast<std::uintptr_t>(watches[i].word),
