@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // New here: the rest of map. An endless input, elements changed in place, everything at once, a
-// reduction that gives the same on every executor. Read the page docs/05-map-and-reduce.md next.
+// reduction that gives the same on every executor. Read 12_a_task_that_crashes.cpp next.
 
 #include <concur/thread_pool.hpp>
 

@@ -22,6 +22,7 @@
 constexpr std::string_view executors[] = {
     "serial",
     "threads",
+    "processes",
 };
 
 // The job: 2 and 3 are prime, even numbers are not, the others have no odd divisor up to their
@@ -80,6 +81,29 @@ measurement measure(std::string_view name, int limit) {
     });
 }
 
+// Follows a null pointer when asked for the third number.
+int crash_at_three(int n) {
+    int const* volatile number = n == 3 ? nullptr : &n;
+    return *number * n;
+}
+
+// What only processes can: a task crashes, and everything else goes on.
+bool survive_a_crash() {
+    std::printf("\nFive tasks in worker processes; the third follows a null pointer:\n");
+    std::fflush(stdout);
+    concur::process_pool pool;
+    std::vector<concur::future<int>> squares;
+    for (int n = 1; n <= 5; ++n) squares.push_back(pool.submit(crash_at_three, n));
+    bool as_expected = true;
+    for (int n = 1; n <= 5; ++n) {
+        auto const square = squares[static_cast<std::size_t>(n - 1)].get_outcome();
+        std::printf("  task %d: %s\n", n,
+                    square ? std::to_string(*square).c_str() : square.what().c_str());
+        as_expected = as_expected && square.has_value() == (n != 3);
+    }
+    return as_expected && pool.stats().workers_lost == 1;
+}
+
 std::optional<int> limit_from(int argc, char** argv) {
     if (argc == 1) return 10'000'000;
     std::string_view const text = argv[1];
@@ -117,6 +141,7 @@ int main(int argc, char** argv) try {
                     right ? "ok" : ("WRONG: " + with_commas(primes)).c_str());
     }
     std::printf("\nPrimes found by a sieve, to check: %s.\n", with_commas(truth).c_str());
+    all_right = survive_a_crash() && all_right;
     return all_right ? 0 : 1;
 } catch (std::exception const& problem) {
     std::fprintf(stderr, "\nconcur_demo: %s\n", problem.what());
