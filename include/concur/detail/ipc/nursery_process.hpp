@@ -148,7 +148,11 @@ private:
 
     void start(std::uint32_t index) noexcept {
         auto const next = generation(index) + 1;
-        life(index).generation.store(next, std::memory_order_relaxed);  // [life] before phase
+        // The end of the one before may have been published after the pool had asked.
+        life(index).phase.store(worker_life::asked,
+                                std::memory_order_relaxed);  // [life] before generation
+        life(index).generation.store(next,
+                                     std::memory_order_release);  // [life] with the pool's load
         pid_t pid = 0;
         int const error =
             order_.start == start_method::spawn ? spawn(index, next, pid) : fork(index, next, pid);

@@ -29,19 +29,21 @@ using worker_main = int (*)(std::byte* segment, std::size_t bytes, std::uint32_t
 
 // Protocol [life] - one in shared memory for each worker; its process is the nursery's child.
 //
-//   phase    meaning                                     who moves it on
-//   none     never started                               pool to asked (nursery: see first)
-//   asked    the nursery has been told                   nursery to running or failed
-//   running  `pid` runs                                  nursery to ended (pool to asked: see
-//   below) failed   could not be started, `code` is errno       pool to asked ended    was waited
-//   for, `code` is the wait status   pool to asked
+//   phase    meaning                                  who moves it on
+//   none     never started                            pool to asked (nursery: see first)
+//   asked    the nursery has been told                nursery to running or failed
+//   running  `pid` runs                               nursery to ended (pool to asked: see below)
+//   failed   could not be started, `code` is errno    pool to asked
+//   ended    was waited for, `code`: wait status      pool to asked (nursery: see below)
 //
 // Who       pid, code and generation are the nursery's alone; a worker touches none of it.
-// Order     the nursery writes pid, code and generation, then stores phase (release), then counts
-//           the control word up and wakes its sleepers; the pool loads phase (acquire).
+// Order     the nursery writes pid and code, then stores phase (release), then counts the control
+//           word up and wakes its sleepers; the pool loads phase (acquire). A start stores asked,
+//           then generation (release): who loads a new generation (acquire) and then phase does not
+//           see the end of the one before.
 // Asked     while it still runs (its end is known, its memory not yet given back): the nursery
-// starts
-//           the next one as soon as it has waited for this one; `ended` may then never be seen.
+//           starts the next one as soon as it has waited for this one. Meanwhile `ended` of the old
+//           generation may be seen, or not; the start then makes it asked again.
 // Death     of the worker: the nursery is its parent and waits for it, so pid is not another
 //           process's before `ended`. Of the nursery: the kernel kills its workers, and nobody
 //           moves a phase any more; the pool sees that by nursery::alive(). Of the user's process:

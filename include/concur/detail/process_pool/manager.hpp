@@ -150,6 +150,8 @@ inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noex
         }
         return;
     }
+    auto const generation =
+        memory.life.generation.load(std::memory_order_acquire);            // [life] before phase
     auto const phase = memory.life.phase.load(std::memory_order_acquire);  // [life] with nursery
     if (phase == worker_life::failed) {
         worker.is = worker_slot::absent;
@@ -165,8 +167,7 @@ inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noex
         worker.is = worker_slot::absent;
         return;
     }
-    bool const over =
-        phase == worker_life::ended && memory.life.generation.load() != worker.generation_before;
+    bool const over = phase == worker_life::ended && generation != worker.generation_before;
     if (memory.death.dead() || over || (nursery_ && !nursery_->alive())) return reap(worker, lost);
     if (memory.words.over_limit.load() != 0 ||
         (settings_.max_tasks_per_worker != 0 && worker.given >= settings_.max_tasks_per_worker &&
