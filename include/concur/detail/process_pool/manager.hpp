@@ -422,7 +422,8 @@ inline void process_core::recycle(worker_slot& worker) noexcept {
     worker.is = worker_slot::leaving;
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
-    for (auto position = ring.next(); position-- != ring.oldest();) {
+    auto const oldest = ring.oldest();  // revoking moves it on
+    for (auto position = ring.next(); position-- != oldest;) {
         state* const task = worker.calls[position % ring_slots];
         if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
         take_out(worker, position);

@@ -207,7 +207,8 @@ inline void process_core::take_rings_back() noexcept {
         auto& worker = workers_[i];
         if (worker.outstanding == 0) continue;
         auto& ring = *worker.ring;
-        for (auto position = ring.next(); position-- != ring.oldest();) {
+        auto const oldest = ring.oldest();  // revoking moves it on
+        for (auto position = ring.next(); position-- != oldest;) {
             state* const task = worker.calls[position % ring_slots];
             if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
             take_out(worker, position);
