@@ -112,11 +112,27 @@ private:
 
     template <class T>
     T read_bytes() {
-        alignas(T) std::byte room[sizeof(T)] = {};
+        if constexpr (std::is_class_v<T> && plain_size<T> != 0 &&
+                      std::is_trivially_default_constructible_v<T>) {
+            T value;  // straight to where the caller wants it
+            std::memcpy(static_cast<void*>(&value), take(sizeof(T), wire_align<T>), sizeof(T));
+            require_bools(value);
+            return value;
+        } else {
+            return read_image<T>();
+        }
+    }
+
+    /// By way of raw memory: a closure has no default, and a bool that is none must not even be
+    /// copied.
+    template <class T>
+    T read_image() {
+        alignas(T) std::byte room[sizeof(T)];
         if constexpr (plain_size<T> != 0) {
             std::memcpy(room, take(sizeof(T), wire_align<T>), sizeof(T));
+        } else {
+            std::memset(room, 0, sizeof(T));
         }
-        // A bool that is none must not even be copied.
         if (std::is_scalar_v<T> && holds_bool<T>() && std::to_integer<unsigned>(room[0]) > 1) {
             throw_bad_bool();
         }
