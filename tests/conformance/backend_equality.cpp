@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Row 154: one program, the same results, order and errors on every executor.
-#include "executors.hpp"
+#include "all_executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
 

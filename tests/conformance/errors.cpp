@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Promises about exceptions: those of tasks, of post, and of everything that a task drags along.
-#include "executors.hpp"
+#include "all_executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// The executors that every promise is tested on: one struct each, one line each in the list.
+// The executors of this process that every promise is tested on: one struct each, one line each in
+// the list. Those of other processes stand in all_executors.hpp, which costs more to compile.
 //
 // in_process    tasks share the test's memory: captures by reference and std::ref work
 // asynchronous  submit returns before the task has run, so a task can be seen pending
 // parallel      worker_count() tasks run at once
 #pragma once
 
-#include <concur/process_pool.hpp>
 #include <concur/serial_executor.hpp>
 #include <concur/thread_pool.hpp>
 
@@ -34,26 +34,13 @@ struct threads {
     static type make(std::size_t workers = 2) { return type({.workers = workers}); }
 };
 
-struct processes {
-    using type = concur::process_pool;
-    static constexpr const char* name = "processes";
-    static constexpr bool in_process = false;
-    static constexpr bool asynchronous = true;
-    static constexpr bool parallel = true;
-    static type make(std::size_t workers = 2) { return type({.workers = workers}); }
-};
-
 }  // namespace conformance
 
 TYPE_TO_STRING(conformance::serial);
 TYPE_TO_STRING(conformance::threads);
-TYPE_TO_STRING(conformance::processes);
 
 // Executors whose tasks share the test's memory. A new one joins by a line here.
 #define CONCUR_IN_PROCESS conformance::serial, conformance::threads
-
-// All of them. An executor with a memory of its own joins by a line here.
-#define CONCUR_EXECUTORS CONCUR_IN_PROCESS, conformance::processes
 
 // Ends a test case on executors that the row does not list.
 #define CONCUR_ONLY_IF(condition) \

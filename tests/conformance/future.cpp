@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Promises of future<T>: its states, how waiters wake, and what becomes of values.
-#include "executors.hpp"
+#include "all_executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Promises of map about its inputs: which ranges it takes, what f gets, and who reads them.
-#include "executors.hpp"
+#include "all_executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Promises of options: what may be written, what is refused, and max_pending.
-#include "executors.hpp"
+#include "all_executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
 

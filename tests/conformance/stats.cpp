@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Promises of stats().
-#include "executors.hpp"
+#include "all_executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
 

@@ -44,7 +44,7 @@ struct process_settings {
 //   pool pending, away      in a ring (link: odd, see ring_place)     its worker by taking it;
 //   recall and
 //                                                                rebalance() by revoking it first
-//   running            in the hands of who read its reply        that thread
+//   pending, away      in the hands of who encodes it, or who read its reply: that thread
 //
 // Invariant  everything here but the encoding and the completing happens under mutex_; foreign code
 //            (codecs, callbacks, destructors of users) never does. A task that is away is in one
@@ -100,6 +100,10 @@ public:
     void count_done(std::uint64_t phase, std::size_t n) noexcept override {
         (phase == phase_value ? completed_ : failed_).fetch_add(n);
     }
+    void count_broken_value() noexcept override {
+        failed_.fetch_add(1);
+        completed_.fetch_sub(1);
+    }
     void call_back(waiter* callbacks) noexcept override;
 
     executor_stats stats() const;
@@ -133,7 +137,10 @@ private:
     state* pop() noexcept;
     void pump() noexcept;
     worker_slot* choose() noexcept;
+    bool offer_at_once(state& task) noexcept;
+    void queue_up(state& task) noexcept;
     void offer(worker_slot& worker, state& task) noexcept;
+    void offer_and_ring_later(worker_slot& worker, state& task) noexcept;
     void rebalance() noexcept;
     bool takes_calls(worker_slot const& worker) const noexcept;
     void put_to_idle(worker_slot& worker) noexcept;
@@ -212,6 +219,8 @@ private:
     std::size_t queued_ = 0;
     priority_queue by_priority_;
     std::vector<worker_slot*> idle_;  // last used last
+    worker_slot* to_ring_ = nullptr;  // whose bells are due, under the lock
+    std::size_t unread_ = 0;          // submits since the last look at the replies
     std::vector<timed_call> timed_;
     dependent_link dependents_;
     std::size_t pending_ = 0;  // with max_pending
@@ -251,8 +260,9 @@ struct process_core::worker_slot {
 
     std::size_t index = 0;
     life is = absent;
-    bool idle = false;            // it is in idle_
-    bool to_ring = false;         // it has got calls since its bell was rung
+    bool idle = false;     // it is in idle_
+    bool to_ring = false;  // it has got calls since its bell was rung
+    worker_slot* next_to_ring = nullptr;
     bool replied = false;         // since its start
     bool late = false;            // we have killed it: what it ran has passed its limit
     std::int64_t late_start = 0;  // when that had started
@@ -268,16 +278,24 @@ struct process_core::worker_slot {
 constexpr std::uintptr_t ring_place(std::size_t worker, std::uint64_t position) noexcept {
     return static_cast<std::uintptr_t>(position) << 16 | worker << 1 | 1;
 }
-inline bool in_ring(state const& task) noexcept { return task.link.load() & 1; }
-inline std::size_t ring_worker(state const& task) noexcept {
-    return (task.link.load() & 0xffff) >> 1;
+// The link is read and written under the lock, or by the one thread that has the task in its hands.
+inline std::uintptr_t place_of(state const& task) noexcept {
+    return task.link.load(std::memory_order_relaxed);  // [process_pool] the lock orders it
 }
-inline std::uint64_t ring_position(state const& task) noexcept { return task.link.load() >> 16; }
+inline void set_place(state& task, std::uintptr_t place) noexcept {
+    task.link.store(place, std::memory_order_relaxed);  // [process_pool] the lock orders it
+}
+inline bool in_ring(state const& task) noexcept { return place_of(task) & 1; }
+inline std::size_t ring_worker(state const& task) noexcept {
+    return (place_of(task) & 0xffff) >> 1;
+}
+inline std::uint64_t ring_position(state const& task) noexcept { return place_of(task) >> 16; }
 /// In the link of a task that is away, but neither queued nor in a ring.
 inline constexpr std::uintptr_t on_its_way = 2;
+inline constexpr std::uintptr_t being_completed = 4;  // its reply has come
 inline bool is_queued(state const& task) noexcept {
-    auto const link = task.link.load();
-    return !(link & 1) && link != on_its_way;
+    auto const link = place_of(task);
+    return !(link & 1) && link != on_its_way && link != being_completed;
 }
 
 /// Replies that were taken out of the rings, to be completed without the lock.

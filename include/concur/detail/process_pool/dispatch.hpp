@@ -19,7 +19,7 @@ inline call_frame& frame_of(state& task) noexcept { return task.ops->remote->fra
 
 inline void process_core::enqueue(state& task) noexcept {
     // Away while it is encoded: a canceller must not free the callable under the codec.
-    if (!task.send_away()) return task.release();
+    if (!(task.look() & away) && !task.send_away()) return task.release();
     try {
         encode(task);
     } catch (...) {
@@ -28,24 +28,46 @@ inline void process_core::enqueue(state& task) noexcept {
         fail_claimed(task, std::move(problem));
         return retire(1);
     }
-    reply_batch batch;
-    {
-        std::lock_guard const lock(mutex_);
-        push(task);
-        pump();
-        if (queued_ != 0 && read_replies(batch)) pump();
-        if (queued_ != 0) attend(backlog);
-    }
-    complete(batch);
+    if (!offer_at_once(task)) queue_up(task);
     if (gate_.load() != open) {
         if (cancelling_.load()) cancel_everything();
         if (gate_.load() == broken) fail_everything();
     }
 }
 
+/// The usual way: nothing is queued, and a worker has room.
+inline bool process_core::offer_at_once(state& task) noexcept {
+    std::unique_lock lock(mutex_);
+    if (queued_ != 0 || priority_of(task) != 0) return false;
+    worker_slot* const worker = choose();
+    if (!worker) return false;
+    offer(*worker, task);
+    lock.unlock();
+    view_.worker(worker->index).bell.ring();
+    return true;
+}
+
+/// The pool has more to do than it can. Whoever submits reads replies too, a few at a time: so a
+/// stream of short tasks needs no other thread.
+inline void process_core::queue_up(state& task) noexcept {
+    constexpr std::size_t now_and_then = 16;
+    reply_batch batch;
+    {
+        std::lock_guard const lock(mutex_);
+        push(task);
+        if (depth_ == 1 || ++unread_ >= now_and_then) {
+            unread_ = 0;
+            read_replies(batch);
+            pump();
+        }
+        if (queued_ != 0) attend(backlog);
+    }
+    complete(batch);
+}
+
 inline void process_core::encode(state& task) {
     auto& frame = frame_of(task);
-    task.link.store(on_its_way);
+    set_place(task, on_its_way);
     task.ops->remote->encode(task, *this, frame);
     frame.function = portable(frame.function);
 }
@@ -120,7 +142,7 @@ inline state* process_core::pop() noexcept {
         if (!task) task = static_cast<state*>(by_priority_.take(false));
         if (!task) return nullptr;
         --queued_;
-        task->link.store(on_its_way);
+        set_place(*task, on_its_way);
         if (task->look() & away) return task;
         task->release();  // cancelled; its memory may go here: results of users do not stand in it
     }
@@ -137,12 +159,21 @@ inline void process_core::pump() noexcept {
             if (worker->outstanding == 0) put_to_idle(*worker);
             break;
         }
-        offer(*worker, *task);
+        offer_and_ring_later(*worker, *task);
     }
     if (queued_ == 0 && !idle_.empty()) rebalance();
-    for (std::size_t i = 0; i < settings_.workers; ++i) {
-        if (std::exchange(workers_[i].to_ring, false)) view_.worker(i).bell.ring();
+    while (to_ring_) {
+        view_.worker(to_ring_->index).bell.ring();
+        to_ring_->to_ring = false;
+        to_ring_ = to_ring_->next_to_ring;
     }
+}
+
+/// For many calls at once: one bell each.
+inline void process_core::offer_and_ring_later(worker_slot& worker, state& task) noexcept {
+    offer(worker, task);
+    if (std::exchange(worker.to_ring, true)) return;
+    worker.next_to_ring = std::exchange(to_ring_, &worker);
 }
 
 /// The worker that should get the next call: the one that was idle last, for it may still poll;
@@ -184,10 +215,9 @@ inline void process_core::offer(worker_slot& worker, state& task) noexcept {
         frame.function, frame.kind, frame.bytes,
         [&](std::byte* to) { std::memcpy(to, frame.payload, sizeof frame.payload); });
     worker.calls[position % ring_slots] = &task;
-    task.link.store(ring_place(worker.index, position));
+    set_place(task, ring_place(worker.index, position));
     ++worker.outstanding;
     ++worker.given;
-    worker.to_ring = true;
     if (settings_.max_pending != 0) {
         --pending_;
         changed_.notify_all();
@@ -226,7 +256,7 @@ inline void process_core::rebalance() noexcept {
         worker_slot* const worker = choose();
         state* const task = worker ? pop() : nullptr;
         if (!task) return;
-        offer(*worker, *task);
+        offer_and_ring_later(*worker, *task);
     }
 }
 
@@ -277,6 +307,7 @@ inline void process_core::recall_task(state& task) noexcept {
 
 inline bool process_core::has_started(state& task) noexcept {
     std::lock_guard const lock(mutex_);
+    if (place_of(task) == being_completed) return true;
     if (!(task.look() & away) || !in_ring(task)) return false;
     return workers_[ring_worker(task)].ring->look(ring_position(task)) == fate::taken;
 }

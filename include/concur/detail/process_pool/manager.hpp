@@ -218,7 +218,7 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
 /// The call that a dead worker had taken.
 inline void process_core::lose(worker_slot& worker, state& task, lost_calls& lost) noexcept {
     auto& frame = frame_of(task);
-    task.link.store(on_its_way);
+    set_place(task, being_completed);
     if (frame.kind & call_frame::chunk) return lose_item(worker, task, lost);
     call_header* const header =
         frame.kind & call_frame::in_block
@@ -231,7 +231,6 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
         return;
     }
     drop_block(task);
-    task.take_back(phase_running);
     lost.all.push_back({&task, problem_of(worker, task)});
 }
 
@@ -253,10 +252,7 @@ inline void process_core::lose_item(worker_slot& worker, state& task, lost_calls
     header.attempt = retry ? (item == header.skip ? header.attempt + 1 : 2) : 1;
     header.skip = retry ? item : std::min(item + 1, header.items);
     part.ends = header.skip == header.items || (task.look() & stop_asked);
-    if (part.ends) {
-        drop_block(task);
-        task.take_back(phase_running);
-    }
+    if (part.ends) drop_block(task);
     ++worker.open_replies;
     lost.all.push_back(std::move(part));
 }

@@ -78,9 +78,8 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
             ++worker.open_replies;
         }
         if (task) {
-            task->link.store(on_its_way);
+            set_place(*task, being_completed);
             drop_block(*task);
-            task->take_back(phase_running);
         }
         ++batch.size;
     }
@@ -95,9 +94,18 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
 inline void process_core::complete(reply_batch& batch) noexcept {
     if (batch.size == 0) return;
     auto const* const before = std::exchange(completing_for, this);
+    // Counted before anybody is told; what turns out to be no value corrects it.
+    std::size_t values = 0;
+    for (std::size_t i = 0; i < batch.size; ++i) {
+        auto const& one = batch.all[i];
+        values += one.task && one.kind == reply_kind::value;
+    }
+    if (values != 0) completed_.fetch_add(values);
     std::uint64_t jobs = 0;
+    bool blocks = false;
     for (std::size_t i = 0; i < batch.size; ++i) {
         auto& one = batch.all[i];
+        blocks = blocks || one.in_block;
         auto const region = view_.replies(one.worker->index);
         reply_view reply{one.kind, view_.worker(one.worker->index).life.pid.load(), one.payload,
                          one.bytes};
@@ -120,7 +128,7 @@ inline void process_core::complete(reply_batch& batch) noexcept {
         if (one.in_block && one.block.offset != 0) give_back_reply(region, one.block.offset);
     }
     completing_for = before;
-    {
+    if (blocks) {
         std::lock_guard const lock(mutex_);
         for (std::size_t i = 0; i < batch.size; ++i) {
             if (batch.all[i].in_block) --batch.all[i].worker->open_replies;

@@ -297,7 +297,9 @@ inline void far_worker::serve(call_slot const& slot) {
     bool const chunk = slot.kind & call_frame::chunk;
     served call(*this, position, data, bytes, header);
     auto const began = chunk ? steady_clock::now() : time_point();
-    memory_.words.progress.store(0, std::memory_order_relaxed);  // [pool_memory] before any item
+    if (chunk) {
+        memory_.words.progress.store(0, std::memory_order_relaxed);  // [pool_memory] before items
+    }
     stop_.begin(position);
     {
         std::string const name = header ? header->name() : std::string();

@@ -244,7 +244,6 @@ inline void process_core::cancel_everything() noexcept {
 inline void process_core::fail_everything() noexcept {
     auto const problem = std::make_exception_ptr(broken_executor(broken_text()));
     empty_queue([&](state& task) {
-        task.take_back(phase_running);
         if (task.ops->remote->fail) {
             task.ops->remote->fail(task, problem);
         } else {

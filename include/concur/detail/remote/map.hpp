@@ -106,7 +106,7 @@ private:
             }
         }
         Job::drop(s);
-        s.publish(phase_value);
+        s.publish_away(phase_value);
     }
 
     template <class Job>
@@ -121,7 +121,7 @@ private:
     static void fail(state& s, std::exception_ptr const& problem) noexcept {
         Job::drop(s);
         ::new (static_cast<void*>(behind<std::exception_ptr>(s))) std::exception_ptr(problem);
-        s.publish(phase_error);
+        s.publish_away(phase_error);
     }
 
     /// The results of the next items.

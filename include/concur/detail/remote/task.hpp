@@ -15,7 +15,7 @@
 
 namespace concur::inline v0::detail {
 
-/// Stores an exception as the result of a running state; the phase to publish.
+/// Stores an exception as the result of a state; the phase to publish.
 inline std::uint64_t store_problem(state& s, std::exception_ptr problem) noexcept {
     if (s.ops->reports) error_sink::report(s.owner, problem);
     ::new (static_cast<void*>(behind<std::exception_ptr>(s)))
@@ -23,7 +23,7 @@ inline std::uint64_t store_problem(state& s, std::exception_ptr problem) noexcep
     return phase_error;
 }
 
-/// Completes a running state with a reply that holds an R or an exception.
+/// Completes a state that is away with a reply that holds an R or an exception.
 template <class R>
 void complete_with(state& s, reply_view const& reply) noexcept {
     std::uint64_t phase = phase_value;
@@ -43,15 +43,21 @@ void complete_with(state& s, reply_view const& reply) noexcept {
             phase = store_problem(s, std::current_exception());
         }
     }
-    static_cast<remote_core*>(s.owner)->count_done(phase, 1);
-    s.publish(phase);
+    // Its executor has counted a value when it saw that kind of reply.
+    auto& core = *static_cast<remote_core*>(s.owner);
+    if (reply.kind == reply_kind::exception) {
+        core.count_done(phase_error, 1);
+    } else if (phase != phase_value) {
+        core.count_broken_value();
+    }
+    s.publish_away(phase);
 }
 
-/// The same for a task that ends without a reply; the state is running.
+/// The same for a task that ends without a reply.
 inline void complete_with_problem(state& s, std::exception_ptr problem) noexcept {
     auto const phase = store_problem(s, std::move(problem));
-    static_cast<remote_core*>(s.owner)->count_done(phase, 1);
-    s.publish(phase);
+    static_cast<remote_core*>(s.owner)->count_done(phase_error, 1);
+    s.publish_away(phase);
 }
 
 /// What an awaited argument is in the call: always a value, for references do not travel.
@@ -184,7 +190,8 @@ state& start_remote_task(Core& core, task_options* options, F&& f, Args&&... arg
     require_no_local_captured(f);
     std::vector<state_ref> inputs;
     if constexpr (awaits) (add_input(inputs, args), ...);
-    state& s = block::make(&core, awaits ? not_ready : std::uint64_t{0}, references, [&] {
+    // Away from the start, unless it has to wait for its inputs: enqueue() is all that comes.
+    state& s = block::make(&core, awaits ? not_ready : away, references, [&] {
         return call_type{std::forward<F>(f),
                          std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)};
     });
@@ -195,6 +202,7 @@ state& start_remote_task(Core& core, task_options* options, F&& f, Args&&... arg
         }
         core.admit(true);
     } catch (...) {
+        if constexpr (!awaits) s.word.fetch_and(~std::uint64_t{away});
         abandon(s, references);
         throw;
     }

@@ -132,12 +132,12 @@ struct remote_ops {
     /// Writes the call; throws what the codec throws. Afterwards the callable is gone, unless
     /// keeps_call.
     void (*encode)(state&, remote_core&, call_frame&);
-    /// The task is running: takes the reply, counts and publishes.
+    /// The task is away: takes the reply, counts and publishes.
     void (*complete)(state&, reply_view const&) noexcept;
     /// Of a chunk whose worker died or ran late: takes what is there of the reply, and the problem
     /// as the outcome of the item behind it unless that is null.
     void (*partial)(state&, reply_view const&, std::exception_ptr const&) noexcept;
-    /// Ends it with an exception instead; the task is running. Null: complete_with_problem().
+    /// Ends it with an exception instead. Null: complete_with_problem().
     void (*fail)(state&, std::exception_ptr const&) noexcept;
     call_frame& (*frame)(state&) noexcept;  ///< where the call stands until it is sent off
     bool keeps_call;

@@ -27,7 +27,7 @@ struct free_block {
 class block_store {
 public:
     static constexpr std::size_t slab_bytes = 64 * 1024;
-    static constexpr std::size_t keep_bytes = 64u << 20;  // above: give whole slabs back
+    static constexpr std::size_t keep_bytes = 128u << 20;  // above: give whole slabs back
 
     explicit block_store(std::size_t block_bytes) : block_bytes_(block_bytes) {}
 
@@ -295,7 +295,7 @@ void deallocate_node(void* memory) noexcept {
 namespace concur::inline v0 {
 
 /// Gives the memory of finished tasks that is kept for the next ones back to the system, as far as
-/// whole slabs of 64 KiB are unused. Without a call, up to 64 MiB per block size are kept.
+/// whole slabs of 64 KiB are unused. Without a call, up to 128 MiB per block size are kept.
 ///
 /// Threads   any.
 inline void trim_memory() noexcept {

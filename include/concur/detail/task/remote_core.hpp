@@ -35,6 +35,8 @@ public:
     virtual void wait_for(state& task, time_point deadline) = 0;
     /// So many tasks, or items of a map, ended in this phase: before anybody is told.
     virtual void count_done(std::uint64_t phase, std::size_t n) noexcept = 0;
+    /// A reply that was counted as a value could not be decoded.
+    virtual void count_broken_value() noexcept = 0;
     /// Memory that the workers see, at a multiple of 64, until free_block(). Throws std::bad_alloc.
     virtual std::byte* allocate_block(std::size_t bytes, block_place& place) = 0;
     virtual void free_block(block_place place) noexcept = 0;

@@ -215,26 +215,10 @@ public:
     }
 
     /// running to done, then gives up the runner's reference: `this` may be gone afterwards.
-    void publish(std::uint64_t phase) noexcept {
-        chaos_point();
-        auto seen = word.load(std::memory_order_relaxed);  // [state] own storage, CAS publishes
-        for (;;) {
-            if (seen & (has_waiters | list_locked)) {
-                word.fetch_add(phase - phase_running,
-                               std::memory_order_acq_rel);  // [state] storage before phase
-                tell_waiters(true);
-                release();
-                return;
-            }
-            auto const wanted = seen + phase - phase_running - one_reference;
-            if (word.compare_exchange_weak(seen, wanted,
-                                           std::memory_order_acq_rel,     // [state] with look()
-                                           std::memory_order_relaxed)) {  // [state] looks again
-                if (references_of(wanted) == 0) ops->destroy(*this);
-                return;
-            }
-        }
-    }
+    void publish(std::uint64_t phase) noexcept { publish_from(phase_running, phase); }
+
+    /// The same from away: only its executor calls this, instead of take_back().
+    void publish_away(std::uint64_t phase) noexcept { publish_from(away, phase); }
 
     void retain(std::uint64_t count = 1) noexcept {
         word.fetch_add(count * one_reference, std::memory_order_relaxed);  // [state] holder adds
@@ -316,6 +300,27 @@ public:
     executor_core* owner;  // null: a promise or a combination
 
 private:
+    void publish_from(std::uint64_t before, std::uint64_t phase) noexcept {
+        chaos_point();
+        auto seen = word.load(std::memory_order_relaxed);  // [state] own storage, CAS publishes
+        for (;;) {
+            if (seen & (has_waiters | list_locked)) {
+                word.fetch_add(phase - before,
+                               std::memory_order_acq_rel);  // [state] storage before phase
+                tell_waiters(true);
+                release();
+                return;
+            }
+            auto const wanted = seen + phase - before - one_reference;
+            if (word.compare_exchange_weak(seen, wanted,
+                                           std::memory_order_acq_rel,     // [state] with look()
+                                           std::memory_order_relaxed)) {  // [state] looks again
+                if (references_of(wanted) == 0) ops->destroy(*this);
+                return;
+            }
+        }
+    }
+
     static bool keep_trying(int tries) noexcept {
         if (tries < 16) {
             cpu_relax();
