@@ -4,6 +4,7 @@
 
 #include <concur/codec.hpp>
 
+#include <new>
 #include <numeric>
 
 namespace {
@@ -49,7 +50,7 @@ void plain_struct(bench::run& r) {
             asm volatile("" ::"r"(frames.data()) : "memory");
             for (std::size_t i = 0; i < batch; ++i) {
                 read_pass read(frames[i].bytes, sizeof(coding::scalars));
-                back[i] = read.get<coding::scalars>();
+                new (&back[i]) coding::scalars(read.get<coding::scalars>());
             }
             asm volatile("" ::"r"(back.data()) : "memory");
         }
