@@ -97,7 +97,7 @@ private:
         far_chunk_call& self = Job::call_of(s);
         if (reply.kind == reply_kind::exception) {  // its function, or its items, did not arrive
             auto const problem = decode_exception({reply.data, reply.bytes}, reply.pid);
-            while (self.unrun != 0) self.put(outcome<R>(problem));
+            self.give(self.unrun, [&] { return outcome<R>(problem); });
         } else {
             self.take(reply);
             std::lock_guard const lock(self.link->mutex);
@@ -114,7 +114,7 @@ private:
                         std::exception_ptr const& problem) noexcept {
         far_chunk_call& self = Job::call_of(s);
         self.take(reply);
-        if (problem && self.unrun != 0) self.put(outcome<R>(problem));
+        if (problem && self.unrun != 0) self.give(1, [&] { return outcome<R>(problem); });
     }
 
     template <class Job>
@@ -127,7 +127,28 @@ private:
     /// The results of the next items.
     void take(reply_view const& reply) noexcept {
         std::size_t at = 0;
-        for (std::size_t i = 0; i != reply.items && unrun != 0; ++i) put(next(reply, at));
+        give(std::min(reply.items, unrun), [&] { return next(reply, at); });
+    }
+
+    /// Gives the reader `n` results, counted before it can see them.
+    template <class Result>
+    void give(std::size_t n, Result&& result) noexcept {
+        if (n == 0) return;
+        std::lock_guard const lock(link->mutex);
+        auto* const part = link->part;
+        auto const first = part ? part->ready.load() : 0;
+        std::size_t values = 0;
+        for (std::size_t i = 0; i != n; ++i) {
+            outcome<R> one = result();
+            values += one.has_value();
+            if (part) part->slots[first + i].emplace(std::move(one));
+        }
+        unrun -= n;
+        if (values != 0) core.count_done(phase_value, values);
+        if (values != n) core.count_done(phase_error, n - values);
+        if (!part) return;
+        part->ready.store(first + n);
+        link->reader->item_ready();
     }
 
     static outcome<R> next(reply_view const& reply, std::size_t& at) noexcept {
@@ -155,17 +176,6 @@ private:
         }
     }
     static codec_error cut_short() { return codec_error("the results of a map are cut short"); }
-
-    void put(outcome<R> result) noexcept {
-        --unrun;
-        core.count_done(result.has_value() ? phase_value : phase_error, 1);
-        std::lock_guard const lock(link->mutex);
-        if (!link->part) return;
-        auto const i = link->part->ready.load();
-        link->part->slots[i].emplace(std::move(result));
-        link->part->ready.store(i + 1);
-        link->reader->item_ready();
-    }
 
     template <class Job>
     static constexpr remote_ops travel{
