@@ -311,10 +311,21 @@ inline std::string process_core::ending_text(worker_slot const& worker) const {
 
 inline ending process_core::ending_of_worker(worker_slot const& worker) const noexcept {
     auto& life = view_.worker(worker.index).life;
-    if (life.phase.load(std::memory_order_acquire) == worker_life::ended) {  // [life] with nursery
-        return ending_from_status(life.code.load());
+    auto& control = view_.pool().control;
+    auto const deadline = deadline_after(std::chrono::seconds(1));
+    for (;;) {
+        auto const seen = control.load();
+        if (life.phase.load(std::memory_order_acquire) ==  // [life] with nursery
+            worker_life::ended) {
+            return ending_from_status(life.code.load());
+        }
+        auto const how = ending_of(life.pid.load());
+        if (how.known) return how;
+        // The nursery has just waited for it, and is about to say so; or both were killed.
+        if (!nursery_ || !nursery_->alive()) return {true, true, SIGKILL};
+        if (steady_clock::now() >= deadline) return {};
+        futex_wait_shared(control, seen, deadline);
     }
-    return ending_of(life.pid.load());
 }
 
 inline std::exception_ptr process_core::problem_of(worker_slot const& worker,
