@@ -22,7 +22,8 @@ struct process_core::lost_calls {
     };
     std::vector<one> all;
     reply_batch last_replies;
-    std::string broken;  // why the pool cannot go on
+    bool reaped = false;  // a worker: there is another one to be started
+    std::string broken;   // why the pool cannot go on
 };
 
 inline void process_core::manage() noexcept {
@@ -185,6 +186,7 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
     bool const told = worker.replied;
     bool const wanted = worker.is == worker_slot::leaving;
     worker.is = worker_slot::dead;
+    lost.reaped = true;
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
     kill(worker);  // what is left of it, should only its main thread have ended
@@ -296,7 +298,7 @@ inline void process_core::settle(lost_calls& lost) noexcept {
     completing_for = before;
     if (jobs != 0) retire(jobs);
     if (!lost.broken.empty()) return break_with(std::move(lost.broken));
-    if (lost.all.empty() && lost.last_replies.size == 0) return;
+    if (!lost.reaped && lost.last_replies.size == 0) return;
     std::lock_guard const lock(mutex_);
     pump();
     wake_manager();  // a worker may be started now
