@@ -55,9 +55,10 @@ public:
         call({nursery_call::kill, index, generation, signal});
     }
 
-    /// False when the nursery has died; its workers are dead or dying, and no news will come.
+    /// False when the nursery has died: the kernel has sent its workers SIGKILL, and no news will
+    /// come. (Not by the socket, if possible: that ends before the signals are sent.)
     bool alive() const noexcept {
-        pollfd watched{socket_.get(), POLLIN, 0};
+        pollfd watched{process_ ? process_.get() : socket_.get(), POLLIN, 0};
         return poll(&watched, 1, 0) == 0;  // it never speaks again: only the end is readable
     }
 

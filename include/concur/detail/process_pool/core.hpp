@@ -169,6 +169,7 @@ private:
     void run_callbacks() noexcept;
     void wake_manager() noexcept;
     void look_after(worker_slot& worker, lost_calls& lost) noexcept;
+    bool is_over(worker_slot& worker) const noexcept;
     void reap(worker_slot& worker, lost_calls& lost) noexcept;
     void lose(worker_slot& worker, state& task, lost_calls& lost) noexcept;
     void lose_item(worker_slot& worker, state& task, lost_calls& lost) noexcept;

@@ -26,7 +26,8 @@ struct module_entry {
 //
 //   who        writes
 //   pool       modules (before modules_known), limits, stop_call, the calls in the rings
-//   worker     started_at, progress, reply_block, over_limit, spinning, the replies
+//   worker     started_at, progress, reply_block, over_limit, spinning, the replies; the control
+//              word once, when its death sensor can be watched
 //   nursery    life, and the control word after it
 //
 // Invariant  there is no lock, and nobody waits for a worker without watching its death sensor: a

@@ -89,6 +89,9 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
             continue;
         list.add(death.watch());
         if (death.dead()) awake = true;
+        // It is starting: if the nursery were killed now, nobody would say so.
+        constexpr auto starting = std::chrono::milliseconds(50);
+        if (!death.held()) until = std::min(until, deadline_after(starting));
     }
     // Tasks queue and nobody reads: now and then is enough, and costs the workers no wake-ups.
     constexpr auto now_and_then = std::chrono::milliseconds(1);
@@ -151,10 +154,7 @@ inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noex
         }
         return;
     }
-    auto const generation =
-        memory.life.generation.load(std::memory_order_acquire);            // [life] before phase
-    auto const phase = memory.life.phase.load(std::memory_order_acquire);  // [life] with nursery
-    if (phase == worker_life::failed) {
+    if (memory.life.phase.load() == worker_life::failed) {
         worker.is = worker_slot::absent;
         bool any = false;
         for (std::size_t i = 0; i < settings_.workers; ++i) {
@@ -168,13 +168,27 @@ inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noex
         worker.is = worker_slot::absent;
         return;
     }
-    bool const over = phase == worker_life::ended && generation != worker.generation_before;
-    if (memory.death.dead() || over || (nursery_ && !nursery_->alive())) return reap(worker, lost);
+    if (is_over(worker)) return reap(worker, lost);
     if (memory.words.over_limit.load() != 0 ||
         (settings_.max_tasks_per_worker != 0 && worker.given >= settings_.max_tasks_per_worker &&
          worker.outstanding == 0)) {
         recycle(worker);
     }
+}
+
+/// No process works on its ring any more, and its pid is known if it had one.
+inline bool process_core::is_over(worker_slot& worker) const noexcept {
+    auto& memory = view_.worker(worker.index);
+    auto const generation =
+        memory.life.generation.load(std::memory_order_acquire);            // [life] before phase
+    auto const phase = memory.life.phase.load(std::memory_order_acquire);  // [life] with nursery
+    if (phase == worker_life::ended && generation != worker.generation_before) return true;
+    bool const orphaned = nursery_ && !nursery_->alive();
+    if (memory.death.dead()) return orphaned || phase != worker_life::asked;
+    if (!orphaned || memory.death.held()) return false;
+    // Killed with the nursery before it could hold its sensor.
+    auto const process = open_pidfd(phase == worker_life::running ? memory.life.pid.load() : 0);
+    return !process || wait_readable(process.get(), steady_clock::now());
 }
 
 /// A worker is dead: each of its calls was replied to, is lost (one at most) or never started.
@@ -207,14 +221,15 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
     }
     worker.outstanding = 0;
     std::erase_if(timed_, [&](timed_call const& t) { return t.worker == worker.index; });
-    early_deaths_ = told ? 0 : early_deaths_ + 1;
-    if (early_deaths_ >= 3 && lost.broken.empty()) {
+    bool const orphaned = nursery_ && !nursery_->alive();
+    early_deaths_ = told ? 0 : early_deaths_ + (orphaned ? 0 : 1);
+    if (early_deaths_ > std::max<std::size_t>(2, settings_.workers) && lost.broken.empty()) {
         lost.broken = text(
             "process_pool: %zu workers in a row died before they could run anything (%s); the pool "
             "gives up",
             early_deaths_, ending_text(worker).c_str());
     }
-    if (nursery_ && !nursery_->alive()) nursery_is_gone(lost);
+    if (orphaned) nursery_is_gone(lost);
 }
 
 /// The call that a dead worker had taken.
@@ -354,6 +369,7 @@ inline void process_core::nursery_is_gone(lost_calls& lost) noexcept {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         if (workers_[i].is == worker_slot::alive || workers_[i].is == worker_slot::leaving) return;
     }
+    ++early_deaths_;  // unless a worker of the next one lives
     try {
         nursery_.reset();
         if (gate_.load() == open || queued_ != 0) make_nursery();

@@ -114,6 +114,9 @@ public:
 
     int run() {
         memory_.death.hold();
+        auto& control = view_.pool().control;
+        control.fetch_add(1);  // the pool's thread can watch the sensor now
+        futex_wake_shared(control);
         this_worker_context = &place_;
         for (;;) {
             call_slot const& slot = next();
