@@ -172,7 +172,8 @@ private:
     bool is_over(worker_slot& worker) const noexcept;
     void reap(worker_slot& worker, lost_calls& lost) noexcept;
     void lose(worker_slot& worker, state& task, lost_calls& lost) noexcept;
-    void lose_item(worker_slot& worker, state& task, lost_calls& lost) noexcept;
+    void lose_item(worker_slot& worker, std::uint64_t position, state& task,
+                   lost_calls& lost) noexcept;
     void nursery_is_gone(lost_calls& lost) noexcept;
     void make_nursery();
     void place_initializer();

@@ -58,7 +58,12 @@ struct worker_words {
     std::atomic<std::int64_t> started_at;     ///< steady clock, of a call or item with a time limit
     std::atomic<std::uint64_t> started_call;  ///< whose that is; stored after it
     std::atomic<std::uint64_t> reply_block;   ///< offset of the reply that a chunk is writing
-    std::atomic<std::uint64_t> progress;      ///< its items that are done
+    std::atomic<std::uint64_t> progress;      ///< which chunk it is, and its items that are done
+
+    /// Half of it says whose it is: a worker may be killed before it has touched its next chunk.
+    static constexpr std::uint64_t progress_of(std::uint64_t position, std::size_t items) noexcept {
+        return position << 32 | static_cast<std::uint32_t>(items);
+    }
 };
 
 struct alignas(64) worker_memory {

@@ -235,8 +235,9 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
 /// The call that a dead worker had taken.
 inline void process_core::lose(worker_slot& worker, state& task, lost_calls& lost) noexcept {
     auto& frame = frame_of(task);
+    auto const position = ring_position(task);
     set_place(task, being_completed);
-    if (frame.kind & call_frame::chunk) return lose_item(worker, task, lost);
+    if (frame.kind & call_frame::chunk) return lose_item(worker, position, task, lost);
     call_header* const header =
         frame.kind & call_frame::in_block
             ? reinterpret_cast<call_header*>(view_.at(block_of(frame).offset))
@@ -252,11 +253,14 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
 }
 
 /// The same for a chunk: the items before the one that was lost are kept, those behind it go on.
-inline void process_core::lose_item(worker_slot& worker, state& task, lost_calls& lost) noexcept {
+inline void process_core::lose_item(worker_slot& worker, std::uint64_t position, state& task,
+                                    lost_calls& lost) noexcept {
     auto& words = view_.worker(worker.index).words;
     auto& header = *reinterpret_cast<call_header*>(view_.at(block_of(frame_of(task)).offset));
-    auto const done = static_cast<std::uint32_t>(
-        words.progress.load(std::memory_order_acquire));  // [pool_memory] with publish_items()
+    auto const progress =
+        words.progress.load(std::memory_order_acquire);  // [pool_memory] with publish_items()
+    auto const counted = static_cast<std::uint32_t>(progress);
+    auto const done = progress == worker_words::progress_of(position, counted) ? counted : 0;
     auto const item = std::min(header.skip + done, header.items);
     bool const retry =
         item < header.items && may_retry(task, worker, item == header.skip ? header.attempt : 1);

@@ -268,7 +268,8 @@ private:
     }
     void publish_items() noexcept override {
         worker_.memory_.words.progress.store(
-            items_done_, std::memory_order_release);  // [pool_memory] bytes before, with the pool
+            worker_words::progress_of(position_, items_done_),
+            std::memory_order_release);  // [pool_memory] bytes before, with the pool
     }
     void drop_block() noexcept {
         if (block_ != 0) worker_.replies_.free(std::exchange(block_, 0));
@@ -300,9 +301,6 @@ inline void far_worker::serve(call_slot const& slot) {
     bool const chunk = slot.kind & call_frame::chunk;
     served call(*this, position, data, bytes, header);
     auto const began = chunk ? steady_clock::now() : time_point();
-    if (chunk) {
-        memory_.words.progress.store(0, std::memory_order_relaxed);  // [pool_memory] before items
-    }
     stop_.begin(position);
     {
         std::string const name = header ? header->name() : std::string();
