@@ -57,6 +57,9 @@ inline time_point process_core::tend() noexcept {
     }
     while (progress_for_sure()) {
     }
+    // What came back from dead workers meanwhile.
+    if (cancelling_.load()) cancel_everything();
+    if (gate_.load() == broken) fail_everything();
     std::lock_guard const lock(mutex_);
     return watch_limits();
 }
