@@ -200,7 +200,8 @@ inline process_core::worker_slot* process_core::choose() noexcept {
 inline bool process_core::takes_calls(worker_slot const& worker) const noexcept {
     auto const most = settings_.max_tasks_per_worker;
     return worker.is == worker_slot::alive && !worker.ring->full() &&
-           (most == 0 || worker.given < most);
+           (most == 0 || worker.given < most) &&
+           (settings_.memory_limit == 0 || view_.worker(worker.index).words.over_limit.load() == 0);
 }
 
 inline void process_core::put_to_idle(worker_slot& worker) noexcept {
