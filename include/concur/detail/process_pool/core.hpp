@@ -170,6 +170,8 @@ private:
     void wake_manager() noexcept;
     void look_after(worker_slot& worker, lost_calls& lost) noexcept;
     bool is_over(worker_slot& worker) const noexcept;
+    void could_not_start(worker_slot& worker, lost_calls& lost) noexcept;
+    void take_back_calls(worker_slot& worker, lost_calls& lost) noexcept;
     void reap(worker_slot& worker, lost_calls& lost) noexcept;
     void lose(worker_slot& worker, state& task, lost_calls& lost) noexcept;
     void lose_item(worker_slot& worker, std::uint64_t position, state& task,
@@ -269,6 +271,7 @@ struct process_core::worker_slot {
     bool late = false;            // we have killed it: what it ran has passed its limit
     std::int64_t late_start = 0;  // when that had started
     std::uint32_t generation_before = 0;
+    time_point not_before;  // it is started, for it could not be a moment ago
     std::size_t given = 0;  // tasks since its start
     std::size_t outstanding = 0;
     std::optional<call_side> ring;

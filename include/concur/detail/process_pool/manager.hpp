@@ -149,28 +149,15 @@ inline void process_core::run_callbacks() noexcept {
 inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noexcept {
     auto& memory = view_.worker(worker.index);
     if (worker.is == worker_slot::dead || worker.is == worker_slot::absent) {
-        if (worker.is == worker_slot::dead && worker.open_replies == 0 && gate_.load() == open) {
-            start_worker(worker);
-        } else if (worker.is == worker_slot::dead && worker.open_replies == 0 && queued_ != 0 &&
-                   gate_.load() == shut && !killed_.load()) {
+        bool const needed =
+            gate_.load() == open || (gate_.load() == shut && queued_ != 0 && !killed_.load());
+        if (worker.is == worker_slot::dead && worker.open_replies == 0 && needed &&
+            steady_clock::now() >= worker.not_before) {
             start_worker(worker);
         }
         return;
     }
-    if (memory.life.phase.load() == worker_life::failed) {
-        worker.is = worker_slot::absent;
-        bool any = false;
-        for (std::size_t i = 0; i < settings_.workers; ++i) {
-            any = any || workers_[i].is == worker_slot::alive;
-        }
-        if (!any) {
-            lost.broken = text("process_pool: no worker could be started: %s",
-                               std::generic_category().message(memory.life.code.load()).c_str());
-        }
-        reap(worker, lost);
-        worker.is = worker_slot::absent;
-        return;
-    }
+    if (memory.life.phase.load() == worker_life::failed) return could_not_start(worker, lost);
     if (is_over(worker)) return reap(worker, lost);
     if (memory.words.over_limit.load() != 0 ||
         (settings_.max_tasks_per_worker != 0 && worker.given >= settings_.max_tasks_per_worker &&
@@ -194,24 +181,22 @@ inline bool process_core::is_over(worker_slot& worker) const noexcept {
     return !process || wait_readable(process.get(), steady_clock::now());
 }
 
-/// A worker is dead: each of its calls was replied to, is lost (one at most) or never started.
-inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
-    auto& ring = *worker.ring;
-    while (read_replies_of(worker, lost.last_replies)) {
-        if (lost.last_replies.again) return;  // comes back for the rest
-    }
-    bool const told = worker.replied;
-    bool const wanted = worker.is == worker_slot::leaving;
+/// The others do its work; it is tried again later.
+inline void process_core::could_not_start(worker_slot& worker, lost_calls& lost) noexcept {
     worker.is = worker_slot::dead;
-    lost.reaped = true;
+    worker.not_before = deadline_after(std::chrono::seconds(1));
+    take_back_calls(worker, lost);
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        if (workers_[i].is == worker_slot::alive) return;
+    }
+    auto const error = view_.worker(worker.index).life.code.load();
+    lost.broken = "process_pool: no worker process could be started: " + errno_text(error);
+}
+
+inline void process_core::take_back_calls(worker_slot& worker, lost_calls& lost) noexcept {
+    auto& ring = *worker.ring;
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
-    kill(worker);  // what is left of it, should only its main thread have ended
-    // The item that was late ended in the last moment, and another one was hit: not that one's
-    // fault.
-    if (view_.worker(worker.index).words.started_at.load() != worker.late_start)
-        worker.late = false;
-    if (!wanted && gate_.load() == open) workers_lost_.fetch_add(1);
     for (auto position = ring.next(); position-- != ring.oldest();) {
         state* const task = std::exchange(worker.calls[position % ring_slots], nullptr);
         if (!task) continue;
@@ -224,6 +209,24 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
     }
     worker.outstanding = 0;
     std::erase_if(timed_, [&](timed_call const& t) { return t.worker == worker.index; });
+}
+
+/// A worker is dead: each of its calls was replied to, is lost (one at most) or never started.
+inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
+    while (read_replies_of(worker, lost.last_replies)) {
+        if (lost.last_replies.again) return;  // comes back for the rest
+    }
+    bool const told = worker.replied;
+    bool const wanted = worker.is == worker_slot::leaving;
+    worker.is = worker_slot::dead;
+    lost.reaped = true;
+    kill(worker);  // what is left of it, should only its main thread have ended
+    // The item that was late ended in the last moment, and another one was hit: not that one's
+    // fault.
+    if (view_.worker(worker.index).words.started_at.load() != worker.late_start)
+        worker.late = false;
+    if (!wanted && gate_.load() == open) workers_lost_.fetch_add(1);
+    take_back_calls(worker, lost);
     bool const orphaned = nursery_ && !nursery_->alive();
     early_deaths_ = told ? 0 : early_deaths_ + (orphaned ? 0 : 1);
     if (early_deaths_ > std::max<std::size_t>(2, settings_.workers) && lost.broken.empty()) {
@@ -470,6 +473,9 @@ inline void process_core::recycle(worker_slot& worker) noexcept {
 inline time_point process_core::watch_limits() noexcept {
     auto next = time_point::max();
     auto const now = steady_clock::now();
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        if (workers_[i].not_before > now) next = std::min(next, workers_[i].not_before);
+    }
     std::erase_if(timed_, [&](timed_call& call) {
         auto& worker = workers_[call.worker];
         if (call.position < worker.ring->oldest()) return true;  // it has been replied to
