@@ -118,6 +118,8 @@ public:
         control.fetch_add(1);  // the pool's thread can watch the sensor now
         futex_wake_shared(control);
         this_worker_context = &place_;
+        // The first call is the initializer: no task runs where that has failed.
+        if (!serve(next())) return 1;
         for (;;) {
             call_slot const& slot = next();
             if (slot.kind & call_frame::quit) return 0;
@@ -130,7 +132,7 @@ private:
 
     call_slot const& next();
     call_slot const* poll();
-    void serve(call_slot const& slot);
+    bool serve(call_slot const& slot);
     call_entry entry_of(std::uint64_t function);
     call_entry load_entry(std::size_t module, std::uint64_t offset);
     void check_memory();
@@ -240,6 +242,8 @@ public:
         std::memcpy(reply_room(bytes.size()), bytes.data(), bytes.size());
     }
 
+    bool failed() const noexcept { return failed_; }
+
     void send(bool chunk, duration took) {
         auto kind = static_cast<std::uint32_t>(failed_ ? reply_kind::exception
                                                : chunk ? reply_kind::items
@@ -283,7 +287,8 @@ private:
     alignas(64) std::byte inline_[64];
 };
 
-inline void far_worker::serve(call_slot const& slot) {
+/// True when nothing was thrown.
+inline bool far_worker::serve(call_slot const& slot) {
     auto const position = slot.position();
     alignas(64) std::byte arguments[64];
     call_header const* header = nullptr;
@@ -324,6 +329,7 @@ inline void far_worker::serve(call_slot const& slot) {
     if (view_.pool().memory_limit != 0) check_memory();
     call.send(chunk, chunk ? steady_clock::now() - began : duration());
     view_.pool().bell.ring();
+    return !call.failed();
 }
 
 /// Memory for a reply. What the pool reads at the moment comes back soon; nothing else can.
