@@ -189,7 +189,7 @@ private:
     void give_initializer(worker_slot& worker);
     void recycle(worker_slot& worker) noexcept;
     void kill(worker_slot& worker) noexcept;
-    time_point watch_limits() noexcept;
+    time_point watch_limits() noexcept;  // limits.hpp, as the two above
 
     // The end, or rest: shutdown.hpp
     void break_with(std::string problem) noexcept;
