@@ -136,7 +136,7 @@ private:
     void push(state& task) noexcept;
     state* pop() noexcept;
     void pump() noexcept;
-    worker_slot* choose() noexcept;
+    worker_slot* choose(bool ahead) noexcept;
     bool offer_at_once(state& task) noexcept;
     void queue_up(state& task) noexcept;
     void offer(worker_slot& worker, state& task) noexcept;

@@ -39,7 +39,7 @@ inline void process_core::enqueue(state& task) noexcept {
 inline bool process_core::offer_at_once(state& task) noexcept {
     std::unique_lock lock(mutex_);
     if (queued_ != 0 || priority_of(task) != 0) return false;
-    worker_slot* const worker = choose();
+    worker_slot* const worker = choose(true);
     if (!worker) return false;
     offer(*worker, task);
     lock.unlock();
@@ -54,6 +54,7 @@ inline void process_core::queue_up(state& task) noexcept {
     reply_batch batch;
     {
         std::lock_guard const lock(mutex_);
+        if (priority_of(task) > 0) take_rings_back();  // what nobody has started comes behind it
         push(task);
         if (depth_ == 1 || ++unread_ >= now_and_then) {
             unread_ = 0;
@@ -152,7 +153,9 @@ inline state* process_core::pop() noexcept {
 
 inline void process_core::pump() noexcept {
     while (queued_ != 0) {
-        worker_slot* const worker = choose();
+        // With a priority, nothing is given to a worker that could not start it at once.
+        bool const plain = !by_priority_.any_above() && first_;
+        worker_slot* const worker = choose(plain);
         if (!worker) break;
         state* const task = pop();
         if (!task) {
@@ -178,14 +181,14 @@ inline void process_core::offer_and_ring_later(worker_slot& worker, state& task)
 
 /// The worker that should get the next call: the one that was idle last, for it may still poll;
 /// else the one with the shortest ring, if that is not deep enough yet.
-inline process_core::worker_slot* process_core::choose() noexcept {
+inline process_core::worker_slot* process_core::choose(bool ahead) noexcept {
     while (!idle_.empty()) {
         worker_slot* const worker = idle_.back();
         idle_.pop_back();
         worker->idle = false;
         if (takes_calls(*worker)) return worker;
     }
-    if (depth_ == 1) return nullptr;
+    if (depth_ == 1 || !ahead) return nullptr;
     worker_slot* best = nullptr;
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         auto& worker = workers_[i];
@@ -254,7 +257,7 @@ inline void process_core::rebalance() noexcept {
         ++taken;
     }
     while (queued_ != 0 && !idle_.empty()) {
-        worker_slot* const worker = choose();
+        worker_slot* const worker = choose(false);
         state* const task = worker ? pop() : nullptr;
         if (!task) return;
         offer_and_ring_later(*worker, *task);

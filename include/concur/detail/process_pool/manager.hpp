@@ -77,7 +77,17 @@ inline void process_core::calm_down() noexcept {
 
 inline void process_core::sleep_until_needed(std::uint32_t seen, time_point until) noexcept {
     auto const wanted = attention_.load();
-    bool const leads = wanted == somebody_waits && !led_.exchange(true);
+    bool leads = wanted != none;
+    if (wanted == backlog) {
+        // Tasks queue and nobody reads. The rings hold about 200 us of work: of short tasks it is
+        // enough to look twice in that time, which costs the workers no wake-ups.
+        std::lock_guard const lock(mutex_);
+        if (depth_ > 8) {
+            leads = false;
+            until = std::min(until, deadline_after(std::chrono::microseconds(100)));
+        }
+    }
+    leads = leads && !led_.exchange(true);
     auto& pool = view_.pool();
     watch_list list;
     list.add({&pool.control, seen});
@@ -97,9 +107,6 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
         constexpr auto starting = std::chrono::milliseconds(50);
         if (!death.held()) until = std::min(until, deadline_after(starting));
     }
-    // Tasks queue and nobody reads: now and then is enough, and costs the workers no wake-ups.
-    constexpr auto now_and_then = std::chrono::milliseconds(1);
-    if (wanted == backlog) until = std::min(until, deadline_after(now_and_then));
     if (!awake) list.wait(until);
     if (leads) {
         pool.bell.withdraw();

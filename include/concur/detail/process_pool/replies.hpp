@@ -137,7 +137,9 @@ inline void process_core::complete(reply_batch& batch) noexcept {
     if (jobs != 0) retire(jobs);
 }
 
-/// How many calls a worker's ring should hold: about 200 us of work, at least one. Under the lock.
+/// How many calls a worker's ring should hold: about 200 us of work, and one ahead of the one that
+/// runs, so that the worker need not wait for this process; of long tasks none ahead, for they gain
+/// nothing and would wait behind each other. Under the lock.
 inline void process_core::tune() noexcept {
     constexpr auto aim = std::chrono::microseconds(200);
     looks_in_vain_ = 0;
@@ -150,7 +152,9 @@ inline void process_core::tune() noexcept {
     auto const replies = std::exchange(replies_since_, 0);
     auto const each = std::max<duration>(took / static_cast<long>(replies), duration(1));
     auto const wanted = static_cast<std::size_t>(aim / each);
-    depth_ = std::max<std::size_t>(std::min(wanted, std::min(4 * depth_, ring_slots)), 1);
+    constexpr auto is_long = std::chrono::milliseconds(2);
+    auto const most = std::min<std::size_t>(4 * depth_, ring_slots);
+    depth_ = std::max<std::size_t>(std::min(wanted, most), each < is_long ? 2 : 1);
 }
 
 // ---- who waits
