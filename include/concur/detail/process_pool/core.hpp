@@ -158,6 +158,8 @@ private:
     void tune() noexcept;
     void lead(state& task, time_point deadline);
     void follow(state& task, time_point deadline);
+    bool may_be_replied(state const& task) const noexcept;
+    bool poll_for(state& task) noexcept;
     void attend(attention level) noexcept;
     void retire(std::uint64_t jobs) noexcept;
 
@@ -275,8 +277,9 @@ struct process_core::worker_slot {
     std::size_t given = 0;  // tasks since its start
     std::size_t outstanding = 0;
     std::optional<call_side> ring;
-    state* calls[ring_slots] = {};  // null: revoked, or the initializer
-    std::size_t open_replies = 0;   // whose block is still being read
+    state* calls[ring_slots] = {};   // null: revoked, or the initializer
+    bool in_block[ring_slots] = {};  // of calls
+    std::size_t open_replies = 0;    // whose block is still being read
 };
 
 /// Where a task in a ring is, in its link: odd, which no pointer is.

@@ -219,6 +219,7 @@ inline void process_core::offer(worker_slot& worker, state& task) noexcept {
         frame.function, frame.kind, frame.bytes,
         [&](std::byte* to) { std::memcpy(to, frame.payload, sizeof frame.payload); });
     worker.calls[position % ring_slots] = &task;
+    worker.in_block[position % ring_slots] = frame.kind & call_frame::in_block;
     set_place(task, ring_place(worker.index, position));
     ++worker.outstanding;
     ++worker.given;

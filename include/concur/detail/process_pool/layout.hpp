@@ -26,7 +26,7 @@ struct module_entry {
 //
 //   who        writes
 //   pool       modules (before modules_known), limits, stop_call, the calls in the rings
-//   worker     started_at, progress, reply_block, over_limit, spinning, the replies; the control
+//   worker     started_at, progress, reply_block, over_limit, awake, the replies; the control
 //              word once, when its death sensor can be watched
 //   nursery    life, and the control word after it
 //
@@ -40,12 +40,12 @@ struct pool_memory {
 
     doorbell bell;                                   ///< a reply has come
     alignas(64) std::atomic<std::uint32_t> control;  ///< the pool's thread should look around
-    alignas(64) std::atomic<std::int32_t> spinning;  ///< workers that poll at the moment
+    alignas(64) std::atomic<std::int32_t> awake;     ///< workers that run or poll
     std::uint64_t blocks_at;                         ///< the pool's arena
     std::uint64_t replies_at;                        ///< the arena of worker 0
     std::uint64_t reply_bytes;                       ///< of each worker's arena
     std::uint64_t memory_limit;                      ///< resident bytes; 0: none
-    std::int32_t most_spinning;                      ///< workers that may poll at the same time
+    std::int32_t most_awake;                         ///< while more are, none polls
     std::atomic<std::uint32_t> modules_known;
     module_entry modules[most_modules];
 };
@@ -54,7 +54,7 @@ struct worker_words {
     std::atomic<std::uint64_t> stop_call;     ///< position that was asked to stop
     std::atomic<std::uint32_t> stop_bell;     ///< raised after stop_call, for the worker's watcher
     std::atomic<std::uint32_t> over_limit;    ///< it has more memory than it should
-    std::atomic<std::int32_t> polls;          ///< it is counted in pool_memory::spinning
+    std::atomic<std::int32_t> awake;          ///< it is counted in pool_memory::awake
     std::atomic<std::int64_t> started_at;     ///< steady clock, of a call or item with a time limit
     std::atomic<std::uint64_t> started_call;  ///< whose that is; stored after it
     std::atomic<std::uint64_t> reply_block;   ///< offset of the reply that a chunk is writing

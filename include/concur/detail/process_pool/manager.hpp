@@ -420,7 +420,7 @@ inline void process_core::start_over(worker_slot& worker) {
     words.over_limit.store(0);
     words.progress.store(0);
     words.reply_block.store(0);
-    if (words.polls.exchange(0) != 0) view_.pool().spinning.fetch_sub(1);
+    if (words.awake.exchange(0) != 0) view_.pool().awake.fetch_sub(1);
     std::memset(static_cast<void*>(view_.replies(worker.index)), 0, sizeof(reply_region_header));
     worker.generation_before =
         memory.life.phase.load() == worker_life::none ? 0 : memory.life.generation.load();

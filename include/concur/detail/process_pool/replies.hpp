@@ -62,6 +62,8 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
         }
         any = true;
         auto const position = ring.oldest();
+        // The states of a long queue have left the cache since they were made.
+        __builtin_prefetch(worker.calls[(position + 4) % ring_slots], 1);
         state* const task = std::exchange(worker.calls[position % ring_slots], nullptr);
         auto& one = batch.all[batch.size];
         one.task = task;
@@ -79,7 +81,7 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
         }
         if (task) {
             set_place(*task, being_completed);
-            drop_block(*task);
+            if (worker.in_block[position % ring_slots]) drop_block(*task);
         }
         ++batch.size;
     }
@@ -106,9 +108,12 @@ inline void process_core::complete(reply_batch& batch) noexcept {
     for (std::size_t i = 0; i < batch.size; ++i) {
         auto& one = batch.all[i];
         blocks = blocks || one.in_block;
-        auto const region = view_.replies(one.worker->index);
-        reply_view reply{one.kind, view_.worker(one.worker->index).life.pid.load(), one.payload,
-                         one.bytes};
+        reply_view reply{one.kind, 0, one.payload, one.bytes};
+        std::byte* region = nullptr;
+        if (one.in_block || one.kind != reply_kind::value) {
+            region = view_.replies(one.worker->index);
+            reply.pid = view_.worker(one.worker->index).life.pid.load();
+        }
         if (one.in_block) {
             // What a dying worker may have scribbled must not lead out of its region.
             auto const size = view_.pool().reply_bytes;
@@ -181,9 +186,35 @@ struct bell_waiter : waiter {
     doorbell& bell;
 };
 
-inline void process_core::wait_for(state& task, time_point deadline) {
+/// The reply to a task in a ring is there; or the task is elsewhere, and only the lock tells.
+inline bool process_core::may_be_replied(state const& task) const noexcept {
+    auto const place = place_of(task);
+    if (!(place & 1)) return true;
+    auto const position = place >> 16;
+    auto const& slot = view_.worker((place & 0xffff) >> 1).ring.replies[position % ring_slots];
+    return slot.done.load(std::memory_order_relaxed) == position;  // [ring] a hint; then the lock
+}
+
+/// Looks for about as long as a blocked wake-up takes, while CPUs are spare. True: something moved.
+inline bool process_core::poll_for(state& task) noexcept {
     static bool const polls = usable_cpus() > 1;
     constexpr auto worth = std::chrono::microseconds(30);
+    if (progress() || task.done()) return true;
+    if (!polls) return false;
+    time_point until{};
+    for (;;) {
+        for (int i = 0; i < 32; ++i) {
+            if (task.done() || (may_be_replied(task) && progress())) return true;
+            cpu_relax();
+        }
+        if (progress()) return true;
+        auto const now = steady_clock::now();
+        if (until == time_point()) until = now + worth;
+        if (now >= until) return false;
+    }
+}
+
+inline void process_core::wait_for(state& task, time_point deadline) {
     auto const late = [&] {
         return deadline != time_point::max() && steady_clock::now() >= deadline;
     };
@@ -195,15 +226,7 @@ inline void process_core::wait_for(state& task, time_point deadline) {
             sleep_until_needed(seen, std::min(limit, deadline));
             continue;
         }
-        auto const until = polls ? steady_clock::now() + worth : time_point::min();
-        bool moved = progress();
-        while (!moved && !task.done() && steady_clock::now() < until) {
-            for (int i = 0; i < 16 && !moved && !task.done(); ++i) {
-                cpu_relax();
-                moved = progress();
-            }
-        }
-        if (moved || task.done()) continue;
+        if (poll_for(task)) continue;
         if (late()) return;
         if (led_.exchange(true)) {
             follow(task, deadline);

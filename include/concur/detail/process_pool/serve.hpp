@@ -117,6 +117,7 @@ public:
         auto& control = view_.pool().control;
         control.fetch_add(1);  // the pool's thread can watch the sensor now
         futex_wake_shared(control);
+        set_awake(true);
         this_worker_context = &place_;
         // The first call is the initializer: no task runs where that has failed.
         if (!serve(next())) return 1;
@@ -132,6 +133,7 @@ private:
 
     call_slot const& next();
     call_slot const* poll();
+    void set_awake(bool is) noexcept;
     bool serve(call_slot const& slot);
     call_entry entry_of(std::uint64_t function);
     call_entry load_entry(std::size_t module, std::uint64_t offset);
@@ -167,20 +169,24 @@ inline call_slot const& far_worker::next() {
     for (;;) {
         if (auto const* const slot = ring_.take()) return *slot;
         auto& pool = view_.pool();
-        memory_.words.polls.store(1);
-        call_slot const* found = nullptr;
-        if (pool.spinning.fetch_add(1) < pool.most_spinning) {
+        if (pool.awake.load() <= pool.most_awake) {
             auto const until = steady_clock::now() + worth;
             do {
-                found = poll();
-            } while (!found && steady_clock::now() < until);
+                if (auto const* const slot = poll()) return *slot;
+            } while (steady_clock::now() < until);
         }
-        pool.spinning.fetch_sub(1);
-        memory_.words.polls.store(0);
-        if (found) return *found;
+        set_awake(false);
+        call_slot const* found = nullptr;
         memory_.bell.wait([&] { return (found = ring_.take()) != nullptr; });
+        set_awake(true);
         return *found;
     }
+}
+
+/// Killed in between, the count is off by one until the pool starts the next worker here.
+inline void far_worker::set_awake(bool is) noexcept {
+    memory_.words.awake.store(is);
+    view_.pool().awake.fetch_add(is ? 1 : -1);
 }
 
 inline call_slot const* far_worker::poll() {

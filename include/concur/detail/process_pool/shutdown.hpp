@@ -34,7 +34,7 @@ inline void say_hello(incoming_call&) {}
     pool.replies_at = words + each;
     pool.reply_bytes = each;
     pool.memory_limit = settings_.memory_limit;
-    pool.most_spinning = static_cast<std::int32_t>(usable_cpus()) - 1;
+    pool.most_awake = static_cast<std::int32_t>(usable_cpus()) - 1;
     blocks_ = arena(each);
     workers_ = std::make_unique<worker_slot[]>(n);
     idle_.reserve(n);
