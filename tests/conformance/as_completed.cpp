@@ -240,16 +240,22 @@ TEST_CASE_TEMPLATE("as_completed 41: a pending future that is cancelled comes pr
     std::vector<future<int>> futures;
     futures.push_back(ex.submit([] { return 1; }));
     futures.push_back(ex.submit([] { return 2; }));
+    concur::promise<int> first;  // comes at once: then the others are being waited for
+    first.set_value(3);
+    futures.push_back(first.get_future());
+    gate waiting;
     std::jthread canceller([&] {
+        waiting.wait();
         futures[1].cancel();
         futures[0].cancel();
     });
     std::vector<std::ptrdiff_t> order;
     for (future<int>& f : as_completed(futures)) {
-        CHECK(f.cancelled());
+        waiting.open();
+        CHECK(f.cancelled() == (&f != &futures[2]));
         order.push_back(&f - futures.data());
     }
-    CHECK(order == std::vector<std::ptrdiff_t>{1, 0});
+    CHECK(order == std::vector<std::ptrdiff_t>{2, 1, 0});
 }
 
 TEST_CASE_TEMPLATE("as_completed: in maps and pairs, the last member is the future", E,
