@@ -29,6 +29,9 @@ struct state_ops {
     task_extras* (*extras)(state&) noexcept;  ///< null: submitted without options
     std::size_t tasks;                        ///< how many tasks it counts for in statistics
     bool reports;                             ///< failures go to on_error: there is no future
+    /// A task that runs was asked to stop, and is not one that looks by itself: a coroutine. Any
+    /// thread that holds a reference.
+    void (*asked)(state&) noexcept = nullptr;
 };
 
 /// Whoever wants to know that a state is done: a node in the state's list, linked by the waiter.
@@ -67,6 +70,7 @@ enum : std::uint64_t {
     not_ready = 1u << 7,     // pending on inputs or on a promise: nobody may start it
     sealed = 1u << 8,        // running, has returned: a time-out comes too late
     error_aside = 1u << 9,   // the exception stands in the extras: the callable still runs
+    error_seen = 1u << 10,   // somebody has looked at the exception
     runner_shift = 16,
     runner_mask = 0xffffull << runner_shift,
     reference_shift = 32,

@@ -36,16 +36,18 @@ public:
     template <class F, class... Args>
         requires(!std::same_as<std::remove_cvref_t<F>, task_options>)
     [[nodiscard]] auto submit(F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
-            using result = typename rules_for<F, Args...>::result_type;
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_submit<core_type, F, Args...>()) {
+            using result = typename rules_on<core_type, F, Args...>::value_type;
             return future_access::make<result>(state_ref(&start_task<result_use::kept, false>(
                 core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...)));
         }
     }
     template <class F, class... Args>
     [[nodiscard]] auto submit(task_options options, F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
-            using result = typename rules_for<F, Args...>::result_type;
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_submit<core_type, F, Args...>()) {
+            using result = typename rules_on<core_type, F, Args...>::value_type;
             require_valid(options);
             return future_access::make<result>(state_ref(&start_task<result_use::kept, true>(
                 core(), &options, std::forward<F>(f), std::forward<Args>(args)...)));
@@ -56,14 +58,16 @@ public:
     template <class F, class... Args>
         requires(!std::same_as<std::remove_cvref_t<F>, task_options>)
     void post(F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_submit<core_type, F, Args...>()) {
             start_task<result_use::reported, false>(core(), nullptr, std::forward<F>(f),
                                                     std::forward<Args>(args)...);
         }
     }
     template <class F, class... Args>
     void post(task_options options, F&& f, Args&&... args) {
-        if constexpr (check_submit<F, Args...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_submit<core_type, F, Args...>()) {
             require_valid(options);
             start_task<result_use::reported, true>(core(), &options, std::forward<F>(f),
                                                    std::forward<Args>(args)...);

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSL-1.0
+// Who awaits whom: every task of a loop as an indented chain of its coroutines, with the place of
+// each co_await and what the innermost one waits for. The loop's thread only.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <concur/detail/event_loop/core.hpp>
+
+namespace concur::inline v0::detail {
+
+inline std::string text_of_strand(strand const& s) {
+    int depth = 1;
+    for (auto const* p = s.parent; p; p = p->parent) ++depth;
+    std::string const indent(static_cast<std::size_t>(depth) * 2, ' ');
+    std::string line = indent + s.kind().kind;
+    if (!s.parent) {
+        auto const* const name = s.root->context().name;
+        if (name) line += " '" + *name + "'";
+    }
+    if (!s.started) return line + ": not started\n";
+    if (!s.innermost) return line + ": running\n";
+    line += s.waiting ? text(": waits for %s", s.waiting->ops->what) : ": about to go on";
+    if (s.cancel_pending) line += ", is being cancelled";
+    line += '\n';
+    for (auto const* f = s.innermost; f; f = f->parent) {
+        line += text("%s  %s %s:%u\n", indent.c_str(), f == s.innermost ? "in" : "awaited by",
+                     f->at.function_name(), static_cast<unsigned>(f->at.line()));
+    }
+    return line;
+}
+
+/// The strands of a loop by whom they work for.
+class strand_tree {
+public:
+    explicit strand_tree(loop_core const& loop) {
+        for (auto const* s = loop.first_live(); s; s = s->next_live) strands_.push_back(s);
+        std::stable_sort(strands_.begin(), strands_.end(), by_parent);
+    }
+
+    void add_below(strand const* parent, std::string& to) const {
+        auto s = std::partition_point(
+            strands_.begin(), strands_.end(),
+            [parent](strand const* one) { return std::less<>()(one->parent, parent); });
+        for (; s != strands_.end() && (*s)->parent == parent; ++s) {
+            to += text_of_strand(**s);
+            add_below(*s, to);
+        }
+    }
+
+private:
+    static bool by_parent(strand const* a, strand const* b) {
+        return std::less<>()(a->parent, b->parent);
+    }
+    std::vector<strand const*> strands_;
+};
+
+/// A line for each task, and under it a line for each of its coroutines, innermost first.
+inline std::string text_of_tasks(loop_core const& loop) {
+    std::string all;
+    strand_tree(loop).add_below(nullptr, all);
+    return all.empty() ? "  no task is under way\n" : all;
+}
+
+}  // namespace concur::inline v0::detail
