@@ -7,12 +7,17 @@
 #include <string>
 #include <utility>
 
+#include <concur/detail/event_loop/await_asio.hpp>
 #include <concur/detail/event_loop/await_future.hpp>
+#include <concur/detail/event_loop/combine.hpp>
 #include <concur/detail/event_loop/core.hpp>
+#include <concur/detail/event_loop/primitives.hpp>
+#include <concur/detail/event_loop/queue.hpp>
 #include <concur/detail/event_loop/run.hpp>
 #include <concur/detail/event_loop/sleep.hpp>
 #include <concur/detail/event_loop/submit.hpp>
 #include <concur/detail/event_loop/task.hpp>
+#include <concur/detail/event_loop/task_group.hpp>
 #include <concur/detail/task/handler.hpp>
 #include <concur/detail/verbs/verbs.hpp>
 #include <concur/executor.hpp>
@@ -26,6 +31,10 @@ struct event_loop_options {
     detail::handler<std::exception_ptr> on_error = {};
     count max_pending = 0;  ///< submit from outside waits while so many tasks wait; 0: no limit
 };
+
+namespace detail {
+struct loop_front_door;
+}
 
 class event_loop : public detail::executor_verbs<event_loop> {
 public:
@@ -56,12 +65,39 @@ public:
     /// The door to Asio: make sockets and timers with this. They belong to the loop's thread.
     boost::asio::io_context& context() noexcept { return core_->context(); }
 
+    /// Who awaits whom: each task, each of its coroutines, and what the innermost waits for.
+    ///
+    /// os       anything that takes a std::string with <<.
+    /// Blocks   until the loop's thread has its turn, a second at most; then it says that the
+    ///          loop is busy.
+    template <class Stream>
+    void dump_tasks(Stream& os) {
+        os << core_->describe();
+    }
+
 private:
     friend class detail::executor_verbs<event_loop>;
+    friend struct detail::loop_front_door;
+    struct no_thread {};
+    event_loop(no_thread, event_loop_options&& options)
+        : core_(new detail::loop_core(
+              {std::move(options.name), std::move(options.on_error), options.max_pending})) {}
     detail::loop_core& core() noexcept { return *core_; }
 
     detail::loop_core* core_;
 };
+
+/// Runs f(args...), or f(loop, args...), a coroutine function or a plain one, on a loop of the
+/// calling thread, and gives what it returns, or throws what it throws: the front door of a program
+/// that is a coroutine. Tasks that it leaves behind on the loop are cancelled and waited for; what
+/// they throw goes to on_error.
+///
+/// Throws   would_deadlock inside of another loop.
+template <class F, class... Args>
+    requires(!std::same_as<std::remove_cvref_t<F>, event_loop_options>)
+auto run(F&& f, Args&&... args);
+template <class F, class... Args>
+auto run(event_loop_options options, F&& f, Args&&... args);
 
 // ---- implementation
 
@@ -85,6 +121,47 @@ inline event_loop::~event_loop() {
         core_->shut_down({});
     }
     core_->release();
+}
+
+namespace detail {
+
+struct loop_front_door {
+    template <class F, class... Args>
+    static auto run(event_loop_options&& options, F&& f, Args&&... args) {
+        if (this_loop) {
+            throw would_deadlock(
+                "run(): this thread runs an event_loop already; co_await the task instead");
+        }
+        event_loop loop(event_loop::no_thread{}, std::move(options));
+        auto main = submit(loop, std::forward<F>(f), std::forward<Args>(args)...);
+        main.add_done_callback(
+            [&loop] { loop.core_->shut_down({.wait = false, .cancel_pending = true}); });
+        loop.core_->run();
+        return main.get();
+    }
+
+private:
+    template <class F, class... Args>
+    static auto submit(event_loop& loop, F&& f, Args&&... args) {
+        if constexpr (std::is_invocable_v<std::decay_t<F>, event_loop&, std::decay_t<Args>...>) {
+            return loop.submit(std::forward<F>(f), std::ref(loop), std::forward<Args>(args)...);
+        } else {
+            return loop.submit(std::forward<F>(f), std::forward<Args>(args)...);
+        }
+    }
+};
+
+}  // namespace detail
+
+template <class F, class... Args>
+    requires(!std::same_as<std::remove_cvref_t<F>, event_loop_options>)
+auto run(F&& f, Args&&... args) {
+    return detail::loop_front_door::run({}, std::forward<F>(f), std::forward<Args>(args)...);
+}
+template <class F, class... Args>
+auto run(event_loop_options options, F&& f, Args&&... args) {
+    return detail::loop_front_door::run(std::move(options), std::forward<F>(f),
+                                        std::forward<Args>(args)...);
 }
 
 }  // namespace concur::inline v0

@@ -124,6 +124,7 @@ public:
     [[gnu::cold]] void wait_idle();
     [[gnu::cold]] void shut_down(shutdown_options how);
     [[gnu::cold]] void abandon_thread() noexcept;
+    [[gnu::cold]] std::string describe();
     bool inert() const noexcept override { return forked_since(generation_); }
     std::string const& name() const noexcept { return options_.name; }
 

@@ -20,16 +20,6 @@ struct coroutine_limit : deadline_node {
     strand& limited;
 };
 
-inline bool is_task_cancelled(std::exception_ptr const& problem) noexcept {
-    try {
-        std::rethrow_exception(problem);
-    } catch (task_cancelled const&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
 /// Like job, for a Call from which coroutine_of() makes a task<Value>; R is Value or void.
 template <class Call, class Value, class R, bool Extras, result_use Use = result_use::kept>
 class coroutine_job {
@@ -50,8 +40,8 @@ public:
     }
 
 private:
-    static constexpr std::size_t round_up(std::size_t offset, std::size_t alignment) noexcept {
-        return (offset + alignment - 1) / alignment * alignment;
+    static constexpr std::size_t round_up(std::size_t offset, std::size_t to) noexcept {
+        return (offset + to - 1) / to * to;
     }
     static constexpr std::size_t call_at = offset_for(alignof(Call));
     static constexpr std::size_t content_end = larger(
@@ -90,7 +80,7 @@ private:
         if constexpr (Extras) {
             if (auto* const inputs = inputs_of(s)) inputs->forget();
         }
-        auto& root = *::new (place(&s, root_at)) root_strand(kind, loop, s, nullptr);
+        auto& root = *::new (place(&s, root_at)) root_strand(kind, loop, s);
         try {
             task_context context = root.context();
             scoped_context const scope(this_task_context, context);

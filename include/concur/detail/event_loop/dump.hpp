@@ -4,8 +4,8 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <concur/detail/event_loop/core.hpp>
@@ -33,29 +33,38 @@ inline std::string text_of_strand(strand const& s) {
     return line;
 }
 
-/// The strands of a loop by whom they work for.
+/// The strands of a loop by whom they work for, each group in the order in which they came.
 class strand_tree {
 public:
     explicit strand_tree(loop_core const& loop) {
-        for (auto const* s = loop.first_live(); s; s = s->next_live) strands_.push_back(s);
-        std::stable_sort(strands_.begin(), strands_.end(), by_parent);
+        for (auto const* s = loop.first_live(); s; s = s->next_live) {
+            strands_.push_back({key_of(s->parent), strands_.size(), s});
+        }
+        std::sort(strands_.begin(), strands_.end(), [](entry const& a, entry const& b) {
+            return std::pair(a.parent, a.number) < std::pair(b.parent, b.number);
+        });
     }
 
     void add_below(strand const* parent, std::string& to) const {
-        auto s = std::partition_point(
-            strands_.begin(), strands_.end(),
-            [parent](strand const* one) { return std::less<>()(one->parent, parent); });
-        for (; s != strands_.end() && (*s)->parent == parent; ++s) {
-            to += text_of_strand(**s);
-            add_below(*s, to);
+        auto const key = key_of(parent);
+        auto s = std::partition_point(strands_.begin(), strands_.end(),
+                                      [key](entry const& one) { return one.parent < key; });
+        for (; s != strands_.end() && s->parent == key; ++s) {
+            to += text_of_strand(*s->one);
+            add_below(s->one, to);
         }
     }
 
 private:
-    static bool by_parent(strand const* a, strand const* b) {
-        return std::less<>()(a->parent, b->parent);
+    struct entry {
+        std::uintptr_t parent;
+        std::size_t number;
+        strand const* one;
+    };
+    static std::uintptr_t key_of(strand const* s) noexcept {
+        return reinterpret_cast<std::uintptr_t>(s);
     }
-    std::vector<strand const*> strands_;
+    std::vector<entry> strands_;
 };
 
 /// A line for each task, and under it a line for each of its coroutines, innermost first.

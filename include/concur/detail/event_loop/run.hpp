@@ -126,6 +126,29 @@ inline void loop_core::report_stuck() noexcept {
     }
 }
 
+/// What dump_tasks() prints: asked of the loop's thread.
+inline std::string loop_core::describe() {
+    if (here()) return text_of_tasks(*this);
+    if (over()) return "  no task is under way\n";
+    struct request {
+        std::mutex mutex;
+        std::condition_variable answered;
+        std::string answer;
+    };
+    auto const asked = std::make_shared<request>();
+    boost::asio::post(io_, [this, asked] {
+        std::lock_guard const lock(asked->mutex);
+        asked->answer = text_of_tasks(*this);
+        asked->answered.notify_all();
+    });
+    std::unique_lock lock(asked->mutex);
+    if (!asked->answered.wait_for(lock, std::chrono::seconds(1),
+                                  [&] { return !asked->answer.empty(); })) {
+        return "  the loop does not answer: one of its tasks keeps its thread busy\n";
+    }
+    return asked->answer;
+}
+
 inline void loop_core::cancel_strands() noexcept {
     for (auto* s = first_live_; s; s = s->next_live) {
         if (!s->parent) s->cancel();

@@ -89,8 +89,7 @@ public:
         char const* kind;
     };
 
-    strand(operations const& o, loop_core& c, root_strand* r, strand* p, frame_head* f) noexcept
-        : ready_node(o), core(&c), root(r), parent(p), first(f) {}
+    explicit strand(operations const& o) noexcept : ready_node(o) {}
     strand(strand const&) = delete;
     strand& operator=(strand const&) = delete;
 
@@ -106,10 +105,10 @@ public:
 
     operations const& kind() const noexcept { return static_cast<operations const&>(*ops); }
 
-    loop_core* core;
-    root_strand* root;                // whose task it runs in
-    strand* parent;                   // that waits for it; null: a root
-    frame_head* first;                // of its first coroutine
+    loop_core* core = nullptr;
+    root_strand* root = nullptr;      // whose task it runs in
+    strand* parent = nullptr;         // that waits for it; null: a root
+    frame_head* first = nullptr;      // of its first coroutine
     frame_head* innermost = nullptr;  // while suspended: the coroutine that is
     suspension* waiting = nullptr;
     strand* next_live = nullptr;  // in the loop's ring of strands
@@ -168,8 +167,10 @@ inline void strand::cancel() noexcept {
 
 /// A strand whose end completes a future: that of a coroutine which was submitted.
 struct root_strand : strand {
-    root_strand(operations const& o, loop_core& c, state& t, frame_head* f) noexcept
-        : strand(o, c, this, nullptr, f), task(&t) {}
+    root_strand(operations const& o, loop_core& c, state& t) noexcept : strand(o), task(&t) {
+        core = &c;
+        root = this;
+    }
 
     /// What this_task says while it runs.
     task_context context() const noexcept;

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include <concur/detail/event_loop/await_asio.hpp>
 #include <concur/detail/event_loop/coroutine_job.hpp>
 #include <concur/detail/event_loop/task.hpp>
 #include <concur/detail/verbs/submit.hpp>
@@ -14,6 +15,11 @@ namespace concur::inline v0::detail {
 template <class T>
 task<T> to_task(task<T>&& t) noexcept {
     return std::move(t);
+}
+
+template <class T, class Executor>
+task<T> to_task(boost::asio::awaitable<T, Executor> a) {
+    co_return co_await std::move(a);
 }
 
 /// The coroutine of a submitted call. Function and arguments stay where they are until it has
@@ -43,5 +49,8 @@ struct result_rules<loop_core, task<T>> {
     template <class Call, class R, bool Extras, result_use Use>
     using block = coroutine_job<Call, T, R, Extras, Use>;
 };
+template <class T, class Executor>
+struct result_rules<loop_core, boost::asio::awaitable<T, Executor>>
+    : result_rules<loop_core, task<T>> {};
 
 }  // namespace concur::inline v0::detail

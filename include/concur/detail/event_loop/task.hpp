@@ -212,6 +212,16 @@ private:
 
 struct task_access;
 
+inline bool is_task_cancelled(std::exception_ptr const& problem) noexcept {
+    try {
+        std::rethrow_exception(problem);
+    } catch (task_cancelled const&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 }  // namespace detail
 
 /// A coroutine that has not started. `co_await std::move(t)`, or submit the function that makes it.
