@@ -4,13 +4,30 @@
 #pragma once
 
 #include <algorithm>
+#include <source_location>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <concur/detail/event_loop/core.hpp>
 
 namespace concur::inline v0::detail {
+
+/// The coroutine's own name: g++ says the function that it has made of it, with its frame.
+inline std::string coroutine_name(std::source_location const& at) {
+    std::string name = at.function_name();
+    constexpr std::string_view frame = ".Frame*)";
+    if (name.ends_with(frame)) {
+        std::size_t end = name.size() - 1;
+        for (int depth = 1; end > 0 && depth > 0;) {
+            --end;
+            depth += name[end] == ')' ? 1 : name[end] == '(' ? -1 : 0;
+        }
+        name.resize(end);
+    }
+    return name;
+}
 
 inline std::string text_of_strand(strand const& s) {
     int depth = 1;
@@ -28,7 +45,7 @@ inline std::string text_of_strand(strand const& s) {
     line += '\n';
     for (auto const* f = s.innermost; f; f = f->parent) {
         line += text("%s  %s %s:%u\n", indent.c_str(), f == s.innermost ? "in" : "awaited by",
-                     f->at.function_name(), static_cast<unsigned>(f->at.line()));
+                     coroutine_name(f->at).c_str(), static_cast<unsigned>(f->at.line()));
     }
     return line;
 }
