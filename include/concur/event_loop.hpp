@@ -11,6 +11,7 @@
 #include <concur/detail/event_loop/await_future.hpp>
 #include <concur/detail/event_loop/combine.hpp>
 #include <concur/detail/event_loop/core.hpp>
+#include <concur/detail/event_loop/map.hpp>
 #include <concur/detail/event_loop/primitives.hpp>
 #include <concur/detail/event_loop/queue.hpp>
 #include <concur/detail/event_loop/run.hpp>

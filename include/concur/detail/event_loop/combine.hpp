@@ -6,6 +6,7 @@
 #include <array>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -167,9 +168,9 @@ private:
 };
 
 template <class T>
-task<T> limited_task(duration span, task<T> t) {
+task<T> limited_task(duration span, task<T> t, std::string what = "with_timeout: the task") {
     if (span <= duration::zero()) {
-        throw timeout_error("with_timeout: no time was given, so the task was not started");
+        throw timeout_error(what + " was given no time, so it was not started");
     }
     child_strand child;
     limited_join one;
@@ -180,7 +181,7 @@ task<T> limited_task(duration span, task<T> t) {
     if (child.how == child_strand::ending::cancelled) {
         if (one.late()) {
             throw timeout_error(
-                text("with_timeout: the task ran into its time limit of %g s", in_seconds(span)));
+                text("%s ran into its time limit of %g s", what.c_str(), in_seconds(span)));
         }
         one.throw_if_interrupted();
     }

@@ -112,6 +112,15 @@ public:
     tally& counts() noexcept { return counts_; }
     [[gnu::cold]] void cancel_strands() noexcept;
 
+    /// Runs the loop from inside one of its own coroutines until `over()`.
+    template <class Over>
+    void run_until(Over&& over) {
+        while (!over()) {
+            work();
+            if (!over()) rest();
+        }
+    }
+
     /// Any thread: a suspension that another thread wakes.
     void wake_from_anywhere(suspension& node) noexcept;
     /// Suspensions that something outside of this loop wakes, though Asio does not know of it.
@@ -147,6 +156,8 @@ private:
         wake();
     }
     void wake() noexcept;
+    void work() noexcept;
+    void rest() noexcept { any_work() ? poll_io() : sleep(); }
     void run_tasks() noexcept;
     void run_task(state& task) noexcept;
     void run_ready() noexcept;
@@ -248,7 +259,7 @@ inline task_context root_strand::context() const noexcept {
     return {task,
             false,
             extras ? extras->seed : std::nullopt,
-            {},
+            position,
             1,
             extras && !extras->name.empty() ? &extras->name : nullptr,
             hooks,

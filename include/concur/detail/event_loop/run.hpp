@@ -23,14 +23,18 @@ inline void loop_core::run() {
     scoped_context const scope(this_worker_context, place);
     auto* const outer_task = std::exchange(this_task_context, nullptr);
     while (!over()) {
-        if (strands_to_cancel_.load() && strands_to_cancel_.exchange(false)) cancel_strands();
-        take_wakes();
-        run_ready();
-        run_tasks();
-        any_work() ? poll_io() : sleep();
+        work();
+        rest();
     }
     this_task_context = outer_task;
     tell_if_idle();
+}
+
+inline void loop_core::work() noexcept {
+    if (strands_to_cancel_.load() && strands_to_cancel_.exchange(false)) cancel_strands();
+    take_wakes();
+    run_ready();
+    run_tasks();
 }
 
 /// A batch of them, or less if they are long: then what Asio has ready comes first.

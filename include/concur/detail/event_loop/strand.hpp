@@ -177,6 +177,7 @@ struct root_strand : strand {
 
     state* task;
     stop_hooks* hooks = nullptr;
+    item_position position{};  // in its map
 };
 
 }  // namespace concur::inline v0::detail

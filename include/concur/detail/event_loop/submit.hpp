@@ -43,8 +43,12 @@ auto coroutine_of(awaiting_call<F, Args...>& c) {
 }
 
 template <class T>
+inline constexpr bool accepts_result<loop_core, task<T>> = true;
+template <class T, class Executor>
+inline constexpr bool accepts_result<loop_core, boost::asio::awaitable<T, Executor>> = true;
+
+template <class T>
 struct result_rules<loop_core, task<T>> {
-    static constexpr bool accepted = true;
     using value_type = T;
     template <class Call, class R, bool Extras, result_use Use>
     using block = coroutine_job<Call, T, R, Extras, Use>;

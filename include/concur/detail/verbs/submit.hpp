@@ -96,7 +96,6 @@ using rules_for =
 /// future, and the block that holds it. event_loop specialises it for coroutines.
 template <class Core, class Result>
 struct result_rules {
-    static constexpr bool accepted = !coroutine_type<Result>;
     using value_type = Result;
     template <class Call, class R, bool Extras, result_use Use>
     using block = job<Call, R, Extras, Use>;
@@ -117,7 +116,7 @@ constexpr bool check_submit() {
         static_assert(rules::possible,
                       "submit(f, args...): f cannot be called with copies of these arguments; "
                       "pass std::ref(x) to share x");
-        constexpr bool accepted = rules_on<Core, F, Args...>::accepted;
+        constexpr bool accepted = accepts_result<Core, typename rules::result_type>;
         static_assert(accepted,
                       "submit(f, args...): f is a coroutine function, which needs an event_loop "
                       "and returns a concur::task<T> or a boost::asio::awaitable<T>; this executor "

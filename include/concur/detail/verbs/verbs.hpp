@@ -19,6 +19,18 @@
 
 namespace concur::inline v0::detail {
 
+/// How a function with this result is mapped on the executor with this core. event_loop specialises
+/// it for coroutines.
+template <class Core, class Result>
+struct map_rules {
+    static constexpr bool coroutines = false;
+    using value_type = Result;
+    template <class F, class Source>
+    using run = map_run<Result, F, Source>;
+};
+template <class Core, class F, class... Ranges>
+using map_rules_for = map_rules<Core, item_result_t<F, Ranges...>>;
+
 template <class Executor>
 class executor_verbs {
 public:
@@ -95,8 +107,10 @@ public:
     }
     template <class F, class... Ranges>
     auto map(map_options options, F&& f, Ranges&&... ranges) {
-        if constexpr (check_items<std::decay_t<F>, Ranges...>()) {
-            return map_result<item_result_t<std::decay_t<F>, Ranges...>>(
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_items<core_type, std::decay_t<F>, Ranges...>()) {
+            using rules = map_rules_for<core_type, std::decay_t<F>, Ranges...>;
+            return map_result<typename rules::value_type>(
                 start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
@@ -109,8 +123,10 @@ public:
     }
     template <class F, class... Ranges>
     auto map_unordered(map_options options, F&& f, Ranges&&... ranges) {
-        if constexpr (check_items<std::decay_t<F>, Ranges...>()) {
-            return unordered_map_result<item_result_t<std::decay_t<F>, Ranges...>>(
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_items<core_type, std::decay_t<F>, Ranges...>()) {
+            using rules = map_rules_for<core_type, std::decay_t<F>, Ranges...>;
+            return unordered_map_result<typename rules::value_type>(
                 start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
@@ -127,10 +143,15 @@ public:
     template <class F, class... Ranges>
     void for_each(map_options options, F&& f, Ranges&&... ranges) {
         using function = std::decay_t<F>;
-        if constexpr (check_items<function, Ranges...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_items<core_type, function, Ranges...>()) {
             require_valid(options);
             using source_type = source_for<function, Ranges...>;
-            if constexpr (source_type::indexed) {
+            if constexpr (map_rules_for<core_type, function, Ranges...>::coroutines) {
+                auto const stream = start_map(std::move(options), std::forward<F>(f),
+                                              std::forward<Ranges>(ranges)...);
+                while (auto item = stream->next_in_order()) item->second.value();
+            } else if constexpr (source_type::indexed) {
                 source_type const source(std::forward<Ranges>(ranges)...);
                 function const each(std::forward<F>(f));
                 run_loop(core(), source.size(), loop_for(options),
@@ -176,9 +197,21 @@ public:
         static_assert(std::is_invocable_r_v<T, std::remove_reference_t<Op> const&, T, T>,
                       "reduce(op, range, init): op cannot be called with two values of init's type "
                       "(as const, for it is shared), or gives something else");
-        if constexpr (check_items<function, Range>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (check_items<core_type, function, Range>()) {
             require_valid(options);
-            if constexpr (source_for<function, Range>::indexed) {
+            if constexpr (map_rules_for<core_type, function, Range>::coroutines) {
+                loop_options const loop{.name = nullptr,
+                                        .timeout = {},
+                                        .priority = options.priority,
+                                        .seed = options.seed.value_or(0)};
+                auto values =
+                    start_map(std::move(options), std::forward<F>(f), std::forward<Range>(range))
+                        ->collect();
+                return run_reduction(
+                    core(), values.size(), loop, std::as_const(op), std::move(init),
+                    [&](std::size_t i) -> decltype(auto) { return std::move(values[i]); });
+            } else if constexpr (source_for<function, Range>::indexed) {
                 indexed_source<Range> const source(std::forward<Range>(range));
                 return run_reduction(core(), source.size(), loop_for(options), std::as_const(op),
                                      std::move(init), [&](std::size_t i) -> decltype(auto) {
@@ -232,8 +265,9 @@ private:
     auto start_map(map_options options, F&& f, Ranges&&... ranges) {
         require_valid(options);
         using function = std::decay_t<F>;
-        using result = item_result_t<function, Ranges...>;
-        using run = map_run<result, function, source_for<function, Ranges...>>;
+        using rules = map_rules_for<std::remove_reference_t<decltype(core())>, function, Ranges...>;
+        using result = typename rules::value_type;
+        using run = typename rules::template run<function, source_for<function, Ranges...>>;
         return std::unique_ptr<map_stream<result>>(
             std::make_unique<run>(core(), std::move(options), function(std::forward<F>(f)),
                                   std::in_place, std::forward<Ranges>(ranges)...));
