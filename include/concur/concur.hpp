@@ -5,6 +5,7 @@
 #include <concur/as_completed.hpp>
 #include <concur/callable.hpp>
 #include <concur/error.hpp>
+#include <concur/event_loop.hpp>
 #include <concur/executor.hpp>
 #include <concur/future.hpp>
 #include <concur/map.hpp>

@@ -9,6 +9,7 @@
 
 #include <concur/detail/event_loop/await_asio.hpp>
 #include <concur/detail/event_loop/await_future.hpp>
+#include <concur/detail/event_loop/await_steps.hpp>
 #include <concur/detail/event_loop/combine.hpp>
 #include <concur/detail/event_loop/core.hpp>
 #include <concur/detail/event_loop/map.hpp>

@@ -161,3 +161,63 @@ TEST_CASE("verbs: wait, as_completed and when_all mix futures of loop and pool")
         std::get<1>(concur::when_all(pool.submit([] { return 1; }), loop.submit(negative_slowly, 2))
                         .get()) == -2);
 }
+
+TEST_CASE("verbs: co_await next() of as_completed and of maps") {
+    const watchdog guard;
+    concur::thread_pool pool(2);
+    event_loop loop;
+    auto f = loop.submit([&]() -> task<int> {
+        std::vector<concur::future<int>> all;
+        for (int i = 0; i != 20; ++i) {
+            all.push_back(pool.submit([i] { return i; }));
+            all.push_back(loop.submit(negative_slowly, i));
+        }
+        int sum = 0;
+        auto completed = concur::as_completed(all);
+        while (auto* done = co_await completed.next()) sum += done->get() + 1;
+        auto ordered = pool.map([](int x) { return x; }, numbers(1000));
+        int expected = 0;
+        while (auto* x = co_await ordered.next()) {
+            CHECK(*x == expected);
+            ++expected;
+        }
+        sum += expected;
+        auto unordered = loop.map_unordered(negative_slowly, numbers(100));
+        while (auto* entry = co_await unordered.next()) sum += entry->second;
+        auto own = loop.map({.window = 5}, [](int x) { return x; }, numbers(10));
+        while (auto* x = co_await own.next()) sum += *x;
+        co_return sum;
+    });
+    CHECK(f.get() == 40 + 1000 - 4950 + 45);
+}
+
+TEST_CASE("verbs: co_await next(): a deadline, a cancel, a failure") {
+    const watchdog guard;
+    event_loop loop;
+    concur::promise<int> never;
+    std::vector<concur::future<int>> all;
+    all.push_back(never.get_future());
+    auto late = loop.submit([&]() -> task<void> {
+        auto completed = concur::as_completed(all, 5ms);
+        co_await completed.next();
+    });
+    CHECK_THROWS_AS(late.get(), concur::timeout_error);
+    auto cancelled = loop.submit([&]() -> task<void> {
+        auto completed = concur::as_completed(all);
+        co_await completed.next();
+    });
+    eventually([&] { return cancelled.running(); });
+    cancelled.request_stop();
+    CHECK_THROWS_AS(cancelled.get(), concur::task_cancelled);
+    auto failing = loop.submit([&]() -> task<int> {
+        auto results = loop.map(fails_at, numbers(20));
+        int read = 0;
+        try {
+            while (co_await results.next()) ++read;
+        } catch (const custom_error&) {
+            co_return read;
+        }
+        co_return -1;
+    });
+    CHECK(failing.get() == 7);
+}

@@ -66,7 +66,7 @@ private:
 template <class R>
 struct map_chunk : chunk_results<R> {
     map_chunk(map_reader& reader, std::size_t from, std::size_t items)
-        : chunk_results<R>(from, items), done(reader.sleeper) {}
+        : chunk_results<R>(from, items), done(reader) {}
     virtual ~map_chunk() = default;
 
     bool next_ready() const noexcept { return this->ready_at(this->taken); }
@@ -74,7 +74,7 @@ struct map_chunk : chunk_results<R> {
     void leave() noexcept { state->remove_waiter(done); }
 
     state_ref state;
-    thread_waiter done;
+    chunk_waiter done;
 };
 
 /// Chunks in input order: taken from the front mostly, from the middle by map_unordered.
@@ -133,6 +133,10 @@ public:
     std::optional<item> next_in_order();
     /// The same in order of completion.
     std::optional<item> next_ready();
+    /// Whether the next step would not block. Says so to the reader's spot when it would.
+    bool ready(bool in_order);
+    wake_spot& spot() noexcept { return reader_.spot; }
+    time_point deadline() const noexcept { return deadline_; }
     /// No more: cancels what has not started, asks the rest to stop and waits for it.
     void stop() noexcept;
     /// Everything that is left. Throws the first failure in input order.
@@ -246,6 +250,18 @@ auto map_stream<R>::next_ready() -> std::optional<item> {
     if (!wait_until(search, nullptr)) return give_up(chunks_.front(), late());
     if (!(*found)->next_ready()) return give_up(**found, lost(*(*found)->state));
     return take(found);
+}
+
+template <class R>
+bool map_stream<R>::ready(bool in_order) {
+    fill();
+    reader_.will_wait();
+    if (chunks_.empty()) return true;
+    for (auto const& c : chunks_) {
+        if (c->next_ready() || c->state->done()) return true;
+        if (in_order) return false;
+    }
+    return false;
 }
 
 template <class R>
@@ -372,7 +388,7 @@ bool map_stream<R>::wait_until(Done&& done, state* target) {
         }
         return false;
     };
-    return done() || block_until(look, help, target, reader_.sleeper, deadline_);
+    return done() || block_until(look, help, target, reader_.spot.sleeper, deadline_);
 }
 
 template <class R>
