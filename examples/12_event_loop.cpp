@@ -64,6 +64,6 @@ int main() {
 // Output:
 // 1000 requests of 0.1 s each, the sum of the answers is 4500
 // one after the other: 100 s; here in less than 5 s: yes
-// computed on the pool: 23
+// computed on the pool: 25
 // run: 7
 // cancelled

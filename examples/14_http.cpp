@@ -44,7 +44,7 @@ task<void> serve_safely(tcp::socket socket) {
     }
 }
 
-task<void> listen(task_group& group, tcp::acceptor& acceptor) {
+task<void> accept_all(task_group& group, tcp::acceptor& acceptor) {
     for (;;) {
         auto socket = co_await acceptor.async_accept(asio::deferred);
         group.start(serve_safely, std::move(socket));
@@ -69,7 +69,7 @@ task<void> program(concur::event_loop& loop) {
     tcp::acceptor acceptor(loop.context(), {asio::ip::address_v4::loopback(), 0});
     auto const server = acceptor.local_endpoint();
     auto const scope = [&](task_group& group) -> task<void> {
-        group.start(listen, std::ref(group), std::ref(acceptor));
+        group.start(accept_all, std::ref(group), std::ref(acceptor));
         auto& context = loop.context();
         auto [a, b, c] = co_await concur::when_all(
             get(context, server, 30), get(context, server, 10), get(context, server, 20));

@@ -272,7 +272,6 @@ struct await_adaptor<boost::asio::awaitable<T, Executor>> {
         return operation_awaiter<spawned<T, Executor>, typename spawned_signature<T>::type>(
             spawned<T, Executor>(std::move(a)));
     }
-    static auto adapt(boost::asio::awaitable<T, Executor>&) = delete;  // std::move it
 };
 
 }  // namespace concur::inline v0::detail

@@ -105,7 +105,13 @@ template <class T>
 struct await_adaptor<future<T>> {
     static constexpr bool accepted = true;
     static auto adapt(future<T>&& f) { return future_awaiter<future<T>>(std::move(f), true); }
-    static auto adapt(future<T>&) = delete;  // it is read once: co_await std::move(f), or share()
+    template <class U>
+    static std::suspend_never adapt(U&) {
+        static_assert(!std::is_same_v<std::remove_cv_t<U>, future<T>>,
+                      "co_await of a future that has a name: it is read once, so std::move it, or "
+                      "share() it");
+        return {};
+    }
 };
 
 template <class T>

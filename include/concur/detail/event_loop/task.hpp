@@ -273,7 +273,12 @@ struct await_adaptor<task<T>> {
     static task_awaiter<T> adapt(task<T>&& t) {
         return task_awaiter<T>(std::move(task_access::frame_of(t)));
     }
-    static task_awaiter<T> adapt(task<T>&) = delete;  // a task is awaited once: std::move it
+    template <class U>
+    static std::suspend_never adapt(U&) {
+        static_assert(!std::is_same_v<std::remove_cv_t<U>, task<T>>,
+                      "co_await of a task that has a name: it is awaited once, so std::move it");
+        return {};
+    }
 };
 
 }  // namespace detail
