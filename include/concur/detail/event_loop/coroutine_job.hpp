@@ -198,10 +198,10 @@ private:
     }
 
     static void asked(state& s) noexcept {
-        auto& loop = static_cast<loop_core&>(*s.owner);
-        if (loop.here()) return at<root_strand>(s, root_at).cancel();
+        // Nothing of the loop may be looked at before it is certain that it is still there.
+        if (this_loop == s.owner) return at<root_strand>(s, root_at).cancel();
         s.lock();
-        if (!s.done()) loop.enqueue_again(s);
+        if (!s.done()) static_cast<loop_core&>(*s.owner).enqueue_again(s);
         s.unlock();
     }
 
