@@ -1,4 +1,4 @@
-# The problems for Python's asyncio: asyncio.py <problem> <items>; prints nanoseconds per item.
+# (Named so that it does not hide the module.) The problems for Python's asyncio: in_python.py <problem> <items>; prints nanoseconds per item.
 import asyncio
 import sys
 import threading
