@@ -75,11 +75,7 @@ public:
         void await_resume() const noexcept {}
     };
 
-    std::suspend_always initial_suspend(
-        std::source_location where = std::source_location::current()) noexcept {
-        at = where;
-        return {};
-    }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
     final_awaiter final_suspend() const noexcept { return {}; }
     void unhandled_exception() noexcept { error = std::current_exception(); }
 
