@@ -26,7 +26,7 @@ for tool in sh sed id env cat tr; do ln -s "$(command -v $tool)" "$scratch/bin/$
 bootstrap env -u CXX PATH="$scratch/bin" sh "$root/scripts/bootstrap" build test
 [ $code -eq 3 ] || fault "bootstrap without apt-get exits with $code, not 3."
 case $line in
-*"apt-get install"*--no-remove*"g++ cmake ninja-build libfmt-dev doctest-dev"*) ;;
+*"apt-get install"*--no-remove*"g++ cmake ninja-build libfmt-dev libboost1.81-dev doctest-dev"*) ;;
 *) fault "bootstrap without apt-get prints no line to paste: $line" ;;
 esac
 [ "$(printf '%s\n' "$line" | wc -l)" -eq 1 ] || fault "bootstrap prints more than one line to paste."
