@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The job behind scripts/demo: counts primes by trial division on every executor that there is. The
-// call is the same each time; only the executor's name changes. Read 00_hello.cpp next.
+// call is the same each time; only the executor's name changes. Then a job that only waits, where a
+// loop with one thread beats them all. Read 00_hello.cpp next.
 //
 //     concur_demo [limit]     primes up to this number; default 10,000,000
 
@@ -16,13 +17,20 @@
 #include <ranges>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <type_traits>
 #include <vector>
 
-// One line for each executor.
+// One line for each executor that computes on the CPUs, and for each that can wait.
 constexpr std::string_view executors[] = {
     "serial",
     "threads",
     "processes",
+};
+constexpr std::string_view waiting_executors[] = {
+    "serial",
+    "threads",
+    "loop",
 };
 
 // The job: 2 and 3 are prime, even numbers are not, the others have no odd divisor up to their
@@ -104,6 +112,53 @@ bool survive_a_crash() {
     return as_expected && pool.stats().workers_lost == 1;
 }
 
+// The other kind of job: many requests that only wait. On a loop a request is a coroutine, on the
+// others a function that blocks.
+constexpr int requests = 200;
+constexpr auto delay = std::chrono::milliseconds(5);
+
+concur::task<int> request_awaiting(int id) {
+    co_await concur::sleep_for(delay);
+    co_return id;
+}
+int request_blocking(int id) {
+    std::this_thread::sleep_for(delay);
+    return id;
+}
+
+measurement measure_requests(std::string_view name) {
+    return concur::with_executor(name, {}, [](auto& ex) {
+        auto const start = std::chrono::steady_clock::now();
+        auto const ids = std::views::iota(0, requests);
+        std::vector<int> answers;
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(ex)>, concur::event_loop>) {
+            answers = ex.map(request_awaiting, ids).collect();
+        } else {
+            answers = ex.map({.chunk_size = 1}, request_blocking, ids).collect();
+        }
+        std::chrono::duration<double> const took = std::chrono::steady_clock::now() - start;
+        int right = 0;
+        for (int i = 0; i < requests; ++i) right += answers[static_cast<std::size_t>(i)] == i;
+        return measurement{right, ex.worker_count(), took.count()};
+    });
+}
+
+bool show_requests() {
+    std::printf("\n%d requests of %d ms each, which only wait.\n\n", requests,
+                static_cast<int>(delay.count()));
+    std::printf("  executor    workers        time    speed-up   check\n");
+    double serial_seconds = 0;
+    bool all_right = true;
+    for (auto const name : waiting_executors) {
+        auto const [right, workers, seconds] = measure_requests(name);
+        if (name == "serial") serial_seconds = seconds;
+        all_right = all_right && right == requests;
+        std::printf("  %-10s %8zu %9.3f s %9.2f x   %s\n", std::string(name).c_str(), workers,
+                    seconds, serial_seconds / seconds, right == requests ? "ok" : "WRONG");
+    }
+    return all_right;
+}
+
 std::optional<int> limit_from(int argc, char** argv) {
     if (argc == 1) return 10'000'000;
     std::string_view const text = argv[1];
@@ -142,6 +197,7 @@ int main(int argc, char** argv) try {
     }
     std::printf("\nPrimes found by a sieve, to check: %s.\n", with_commas(truth).c_str());
     all_right = survive_a_crash() && all_right;
+    all_right = show_requests() && all_right;
     return all_right ? 0 : 1;
 } catch (std::exception const& problem) {
     std::fprintf(stderr, "\nconcur_demo: %s\n", problem.what());

@@ -42,9 +42,27 @@ int main() {
     return boost::asio::post(pool, boost::asio::use_future([] { return 0; })).get();
 }
 END
+cat >concur_loop.cpp <<'END'
+#include <concur/event_loop.hpp>
+concur::task<int> one() { co_return 0; }
+int main() {
+    concur::event_loop loop;
+    return loop.submit(one).get();
+}
+END
+cat >asio_loop.cpp <<'END'
+#include <boost/asio.hpp>
+boost::asio::awaitable<int> one() { co_return 0; }
+int main() {
+    boost::asio::io_context loop(1);
+    auto result = boost::asio::co_spawn(loop, one(), boost::asio::use_future);
+    loop.run();
+    return result.get();
+}
+END
 users='nothing headers std_async concur'
 if echo '#include <boost/asio/thread_pool.hpp>' | $compiler -x c++ -E - >/dev/null 2>&1; then
-    users="$users asio"
+    users="$users asio asio_loop concur_loop"
 fi
 if [ -n "$bs_directory" ]; then
     cat >bs.cpp <<'END'
@@ -86,15 +104,18 @@ median() { sort -n "$1.times" | awk '{ t[NR] = $1 } END { print t[int((NR + 1) /
 
 base=$(median headers)
 echo "# $($compiler --version | head -n 1); $compiler"
-printf '%-10s %10s %10s %22s %10s\n' 'user of' 'median s' 'least s' '/ <future>+<thread>' 'lines'
+printf '%-12s %10s %10s %22s %10s\n' 'user of' 'median s' 'least s' '/ <future>+<thread>' 'lines'
 for user in $users; do
     # Without line markers and blank lines: what the compiler has to read.
     lines=$($compiler -E -P "$user.cpp" | grep -c '[^[:space:]]')
     echo "$user $(median "$user") $(sort -n "$user.times" | head -n 1) $base $lines"
-done | sort -k 2 -n | awk '{ printf "%-10s %10.2f %10.2f %22.2f %10d\n", $1, $2, $3, $2 / $4, $5 }'
+done | sort -k 2 -n | awk '{ printf "%-12s %10.2f %10.2f %22.2f %10d\n", $1, $2, $3, $2 / $4, $5 }'
 
 lines=$($compiler -E concur.cpp | wc -l)
 awk -v y="$lines" 'BEGIN { printf "\nbar: preprocessed lines of concur (with line markers) required <= 60000, measured %d: %s\n", y, y <= 60000 ? "met" : "missed" }'
 if [ -n "$bs_directory" ]; then
     awk -v a="$(median concur)" -v b="$(median bs)" 'BEGIN { printf "bar: compile time concur / BS required <= 1.00, measured %.2f: %s\n", a / b, a <= b ? "met" : "missed" }'
+fi
+if [ -s asio_loop.times ]; then
+    awk -v a="$(median concur_loop)" -v b="$(median asio_loop)" 'BEGIN { printf "bar: compile time event_loop / Asio required <= 1.10, measured %.2f: %s\n", a / b, a <= 1.1 * b ? "met" : "missed" }'
 fi

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <concur/detail/sync/wake_spot.hpp>
 #include <concur/detail/verbs/element.hpp>
 #include <concur/wait.hpp>
 
@@ -37,8 +38,10 @@ public:
     void add(Element element)
         requires detail::some_future<Element>;
 
-    /// The same without a loop: null at the end.
-    Element* next();
+    /// The same without a loop: a pointer to the next one that is done, null at the end. Converting
+    /// it blocks; in a coroutine of an event_loop, co_await it.
+    class step;
+    step next() noexcept;
 
 private:
     struct entry;
@@ -47,6 +50,8 @@ private:
     explicit completed_range(std::optional<duration> timeout);
 
     void watch(Element& element, detail::state& s);
+    Element* wait_for_next();
+    Element* take_next();
 
     std::unique_ptr<shared_part> part_;
 
@@ -103,10 +108,12 @@ struct completed_range<Element>::shared_part {
     }
 
     void put(entry& e) noexcept {
-        std::lock_guard const lock(mutex);
-        (last_ready ? last_ready->next_ready : first_ready) = &e;
-        last_ready = &e;
-        sleeper.unpark();
+        {
+            std::lock_guard const lock(mutex);
+            (last_ready ? last_ready->next_ready : first_ready) = &e;
+            last_ready = &e;
+        }
+        spot.wake();
     }
 
     entry* take() noexcept {
@@ -139,11 +146,36 @@ struct completed_range<Element>::shared_part {
     std::mutex mutex;
     entry* first_ready = nullptr;
     entry* last_ready = nullptr;
-    detail::parker sleeper;
+    detail::wake_spot spot;
     detail::time_point deadline;
     std::size_t handed_out = 0;
     std::size_t first_open = 0;
 };
+
+template <class Element>
+class completed_range<Element>::step {
+public:
+    operator Element*() const { return range_->wait_for_next(); }
+
+    // For awaiters.
+    bool ready() const noexcept {
+        auto& part = *range_->part_;
+        return part.handed_out == part.entries.size() || part.any_ready();
+    }
+    Element* take() const { return ready() ? range_->take_next() : range_->wait_for_next(); }
+    detail::wake_spot& spot() const noexcept { return range_->part_->spot; }
+    detail::time_point deadline() const noexcept { return range_->part_->deadline; }
+
+private:
+    friend class completed_range;
+    explicit step(completed_range& range) noexcept : range_(&range) {}
+    completed_range* range_;
+};
+
+template <class Element>
+auto completed_range<Element>::next() noexcept -> step {
+    return step(*this);
+}
 
 template <class Element>
 class completed_range<Element>::iterator {
@@ -153,13 +185,13 @@ public:
     using iterator_concept = std::input_iterator_tag;
 
     iterator() = default;
-    explicit iterator(completed_range& range) : range_(&range), current_(range.next()) {}
+    explicit iterator(completed_range& range) : range_(&range), current_(range.wait_for_next()) {}
 
     Element& operator*() const noexcept { return *current_; }
     Element* operator->() const noexcept { return current_; }
     iterator& operator++() {
         current_ = nullptr;
-        current_ = range_->next();
+        current_ = range_->wait_for_next();
         return *this;
     }
     void operator++(int) { ++*this; }
@@ -194,18 +226,26 @@ void completed_range<Element>::add(Element element)
 }
 
 template <class Element>
-Element* completed_range<Element>::next() {
+Element* completed_range<Element>::wait_for_next() {
     auto& part = *part_;
     if (part.handed_out == part.entries.size()) return nullptr;
     bool const in_time =
         detail::block_until([&] { return part.any_ready(); }, [&] { return part.help(); }, nullptr,
-                            part.sleeper, part.deadline);
+                            part.spot.sleeper, part.deadline);
     if (!in_time) {
         auto const all = part.entries.size();
         throw timeout_error(
             detail::text("%zu (of %zu) futures unfinished", all - part.handed_out, all));
     }
+    return take_next();
+}
+
+/// One is ready, or all were handed out.
+template <class Element>
+Element* completed_range<Element>::take_next() {
+    auto& part = *part_;
     entry* const e = part.take();
+    if (!e) return nullptr;
     ++part.handed_out;
     // The completing thread may still be about to leave the list: wait for it, then let go.
     e->watched->remove_waiter(*e);

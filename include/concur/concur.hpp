@@ -6,6 +6,7 @@
 #include <concur/callable.hpp>
 #include <concur/codec.hpp>
 #include <concur/error.hpp>
+#include <concur/event_loop.hpp>
 #include <concur/executor.hpp>
 #include <concur/future.hpp>
 #include <concur/map.hpp>

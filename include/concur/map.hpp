@@ -52,6 +52,28 @@ public:
     iterator begin() { return iterator(*this); }
     std::default_sentinel_t end() const noexcept { return {}; }
 
+    /// The same without iterators: a pointer to the next result, null at the end. Converting it
+    /// blocks; in a coroutine of an event_loop, co_await it.
+    class step {
+    public:
+        operator Element*() const { return take(); }
+
+        // For awaiters.
+        bool ready() const { return range_->step_.stream->ready(Step::in_order); }
+        Element* take() const {
+            range_->advance();
+            return range_->current_ ? &*range_->current_ : nullptr;
+        }
+        wake_spot& spot() const noexcept { return range_->step_.stream->spot(); }
+        time_point deadline() const noexcept { return range_->step_.stream->deadline(); }
+
+    private:
+        friend class stepping_range;
+        explicit step(stepping_range& range) noexcept : range_(&range) {}
+        stepping_range* range_;
+    };
+    step next() noexcept { return step(*this); }
+
 protected:
     explicit stepping_range(decltype(Step::stream) stream) { step_.stream = std::move(stream); }
     Step step_;
@@ -71,6 +93,7 @@ using value_of_result = std::conditional_t<std::is_void_v<R>, std::monostate, R>
 template <class R, bool Ordered>
 struct map_steps {
     using item = typename map_stream<R>::item;
+    static constexpr bool in_order = Ordered;
 
     std::optional<item> next() {
         if constexpr (Ordered) {

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <concur/event_loop.hpp>
 #include <concur/process_pool.hpp>
 #include <concur/serial_executor.hpp>
 #include <concur/thread_pool.hpp>
@@ -16,7 +17,7 @@
 namespace concur::inline v0 {
 
 struct executor_options {
-    count workers = 0;  ///< 0: usable_cpus(); serial_executor has always one
+    count workers = 0;  ///< 0: usable_cpus(); serial_executor and event_loop have always one
 };
 
 namespace detail {
@@ -55,6 +56,16 @@ struct named_executor<process_pool> {
     }
 };
 
+template <>
+struct named_executor<event_loop> {
+    static constexpr std::string_view name = "loop";
+    template <class Use>
+    static decltype(auto) with(executor_options const&, Use&& use) {
+        event_loop ex;
+        return std::forward<Use>(use)(ex);
+    }
+};
+
 template <class First, class... Rest, class Use>
 decltype(auto) with_one_of(std::string_view name, executor_options const& options, Use&& use,
                            std::string const& names) {
@@ -75,14 +86,14 @@ decltype(auto) with_one_of(std::string_view name, executor_options const& option
 /// Makes the executor with this name, calls use(ex) and returns what it returns; the executor ends
 /// before. Name the classes to narrow the list: with_executor<serial_executor, thread_pool>(...).
 ///
-/// name     "serial", "threads" or "processes".
+/// name     "serial", "threads", "processes" or "loop".
 /// use      a callable that takes any of the executors (auto& ex) and returns the same type for
 /// all. Throws   std::invalid_argument for an unknown name, with the names that there are.
 template <class... Executors, class Use>
 decltype(auto) with_executor(std::string_view name, executor_options const& options, Use&& use) {
     if constexpr (sizeof...(Executors) == 0) {
-        return with_executor<serial_executor, thread_pool, process_pool>(name, options,
-                                                                         std::forward<Use>(use));
+        return with_executor<serial_executor, thread_pool, process_pool, event_loop>(
+            name, options, std::forward<Use>(use));
     } else {
         std::string names;
         ((names += names.empty() ? " " : ", ", names += detail::named_executor<Executors>::name),

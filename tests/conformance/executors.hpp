@@ -7,6 +7,7 @@
 // parallel      worker_count() tasks run at once
 #pragma once
 
+#include <concur/event_loop.hpp>
 #include <concur/serial_executor.hpp>
 #include <concur/thread_pool.hpp>
 
@@ -34,13 +35,23 @@ struct threads {
     static type make(std::size_t workers = 2) { return type({.workers = workers}); }
 };
 
+struct loop {
+    using type = concur::event_loop;
+    static constexpr const char* name = "loop";
+    static constexpr bool in_process = true;
+    static constexpr bool asynchronous = true;
+    static constexpr bool parallel = false;
+    static type make(std::size_t = 1) { return type(); }
+};
+
 }  // namespace conformance
 
 TYPE_TO_STRING(conformance::serial);
 TYPE_TO_STRING(conformance::threads);
+TYPE_TO_STRING(conformance::loop);
 
 // Executors whose tasks share the test's memory. A new one joins by a line here.
-#define CONCUR_IN_PROCESS conformance::serial, conformance::threads
+#define CONCUR_IN_PROCESS conformance::serial, conformance::threads, conformance::loop
 
 // Ends a test case on executors that the row does not list.
 #define CONCUR_ONLY_IF(condition) \

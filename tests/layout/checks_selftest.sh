@@ -87,4 +87,14 @@ echo '[b](docs/b.md), [c](docs/c.md)' >a.md
 links fail 'a.md:1 links to docs/c.md'
 cd ..
 
+mkdir -p coroutines && cd coroutines
+coroutines() { expect "$1" "$2" sh "$here/coroutines.sh" .; }
+printf '%s\n' 'int a = co_await f(x[i], [&] { return 1; });' 'auto g = [x] { co_await h([] {}); };' >a.cpp
+coroutines pass ''
+echo 'co_await f([x] { return x; });' >b.cpp
+coroutines fail 'b.cpp:1: a lambda with captures'
+printf '%s\n' 'co_return co_await' '    f(A{1});' >b.cpp
+coroutines fail 'b.cpp:1: a temporary made with braces'
+cd ..
+
 exit $bad

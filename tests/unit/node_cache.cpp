@@ -55,7 +55,7 @@ void check_blocks_of() {
 static_assert(block_kind(1) == 0 && block_kind(64) == 0);
 static_assert(block_kind(65) == 1 && block_kind(128) == 1);
 static_assert(block_kind(129) == 2 && block_kind(256) == 2);
-static_assert(block_kind(257) == block_kinds, "larger ones come from operator new");
+static_assert(block_kind(257) == node_kinds, "larger ones come from operator new");
 
 TEST_CASE("node_cache: blocks of each kind, and of none") {
     check_blocks_of<1>();

@@ -207,7 +207,8 @@ class far_map_run final : public map_stream<R> {
 public:
     template <class... From>
     far_map_run(remote_core& core, map_options options, F f, std::in_place_t, From&&... ranges)
-        : map_stream<R>(core, std::move(options), std::chrono::milliseconds(1)),
+        : map_stream<R>(core, std::move(options), core.chunks_in_flight(),
+                        std::chrono::milliseconds(1)),
           core_(core),
           source_(std::forward<From>(ranges)...) {
         require_no_local_captured(f);
@@ -327,10 +328,6 @@ private:
             part.link->tuner = nullptr;
         }
         if (part.state) part.state->remove_waiter(part.done);
-    }
-
-    outcome<R> run_item(chunk&, std::size_t) override {
-        return outcome<R>(std::make_exception_ptr(task_cancelled()));  // never called: it travels
     }
 
     remote_core& core_;

@@ -68,15 +68,17 @@ struct tree_join {
 struct travelling {
     static constexpr bool travels = true;
 
-    template <class F, class... Args>
+    template <class Core, class F, class... Args>
     static constexpr bool check_submit() {
-        if constexpr (detail::check_submit<F, Args...>()) {
+        if constexpr (detail::check_submit<Core, F, Args...>()) {
             using result = typename rules_for<F, Args...>::result_type;
             return travel_check<std::decay_t<F>, result,
                                 travelling_types<std::decay_t<Args>...>>::check();
         }
         return false;
     }
+    template <class, class F, class... Args>
+    using result = typename rules_for<F, Args...>::result_type;
     template <result_use Use, bool Extras, class Core, class F, class... Args>
     static state& start_task(Core& core, task_options* options, F&& f, Args&&... args) {
         return start_remote_task<Use, Extras>(core, options, std::forward<F>(f),
@@ -86,7 +88,7 @@ struct travelling {
     template <class F, class... Ranges>
     using source = streamed_source<item_cell, Ranges...>;
 
-    template <class F, class... Ranges>
+    template <class Core, class F, class... Ranges>
     static constexpr bool check_items() {
         constexpr bool ranges = sizeof...(Ranges) != 0 && (std::ranges::input_range<Ranges> && ...);
         static_assert(ranges, "map(f, ranges...): the arguments behind f must be input ranges");
@@ -97,7 +99,7 @@ struct travelling {
                           "these ranges (as rvalues: in another process there is nothing to refer "
                           "to; and as const, for it is shared)");
             if constexpr (callable) {
-                using result = item_result<F, Ranges...>;
+                using result = item_result<Core, F, Ranges...>;
                 static_assert(!coroutine_type<result>,
                               "map(f, ranges...): f is a coroutine function, which needs an "
                               "event_loop; this executor runs plain functions");
@@ -111,10 +113,10 @@ struct travelling {
     struct result_of_items {
         using type = std::decay_t<typename source<F, Ranges...>::template result<F>>;
     };
-    template <class F, class... Ranges>
+    template <class, class F, class... Ranges>
     using item_result = typename result_of_items<F, Ranges...>::type;
-    template <class F, class... Ranges>
-    using map_of = far_map_run<item_result<F, Ranges...>, F, Ranges...>;
+    template <class Core, class F, class... Ranges>
+    using map_of = far_map_run<item_result<Core, F, Ranges...>, F, Ranges...>;
     template <class F>
     using without_result = effect_of<F>;
 
@@ -123,7 +125,7 @@ struct travelling {
     static T map_reduce(Executor& ex, map_options options, F&& f, Op&& op, Range&& range, T init) {
         using item = std::ranges::range_value_t<Range>;
         using fold = leaf_fold<T, std::decay_t<F>, std::decay_t<Op>>;
-        using join = tree_join<T, std::decay_t<Op>>;
+        using join_type = tree_join<T, std::decay_t<Op>>;
         if constexpr (travel_check<fold, T, types<leaf_items<item>>>::check()) {
             std::vector<item> items;
             for (auto&& each : range) items.emplace_back(std::forward<decltype(each)>(each));
@@ -141,7 +143,7 @@ struct travelling {
             auto values =
                 ex.map(std::move(options), fold{std::forward<F>(f), op}, std::move(leaves))
                     .collect();
-            return ex.submit(std::move(joining), join{op}, std::move(values), std::move(init))
+            return ex.submit(std::move(joining), join_type{op}, std::move(values), std::move(init))
                 .get();
         }
         return init;

@@ -145,15 +145,26 @@ private:
     std::size_t trim_above_ = keep_bytes / block_bytes_;
 };
 
-inline constexpr std::size_t block_kinds = 3;
-constexpr std::size_t block_size(std::size_t kind) noexcept { return cache_line << kind; }
+// Three kinds for tasks, whole cache lines each; behind them those for coroutine frames, 96 to 512
+// bytes in steps of 32, for a loop may hold a million frames.
+inline constexpr std::size_t node_kinds = 3;
+inline constexpr std::size_t frame_step = 32;
+inline constexpr std::size_t largest_frame = 512;
+inline constexpr std::size_t block_kinds = node_kinds + (largest_frame - cache_line) / frame_step;
+constexpr std::size_t block_size(std::size_t kind) noexcept {
+    return kind < node_kinds ? cache_line << kind
+                             : cache_line + (kind - node_kinds + 1) * frame_step;
+}
 
 inline block_store& store_of(std::size_t kind) {
     // Leaked on purpose: see block_store.
-    static block_store* const stores[block_kinds] = {new block_store(block_size(0)),
-                                                     new block_store(block_size(1)),
-                                                     new block_store(block_size(2))};
-    return *stores[kind];
+    static auto* const stores = [] {
+        auto* const all = static_cast<block_store*>(::operator new(
+            sizeof(block_store) * block_kinds, std::align_val_t{alignof(block_store)}));
+        for (std::size_t k = 0; k < block_kinds; ++k) ::new (all + k) block_store(block_size(k));
+        return all;
+    }();
+    return stores[kind];
 }
 
 /// One thread's blocks of one size: two lists of about 64, so that a thread at the border between
@@ -223,7 +234,7 @@ private:
     void* take_fresh(std::size_t kind) {
         if (fresh == fresh_end) {
             fresh = map_aligned(block_store::slab_bytes);
-            fresh_end = fresh + block_store::slab_bytes;
+            fresh_end = fresh + block_store::slab_bytes / block_size(kind) * block_size(kind);
         }
         void* const block = fresh;
         fresh += block_size(kind);
@@ -254,39 +265,56 @@ inline void watch_thread_blocks() {
     this_thread_blocks.watched = true;
 }
 
-/// The kind of block that holds `bytes`; block_kinds when none does.
+inline local_blocks& blocks_of_this_thread(std::size_t kind) {
+    auto& blocks = this_thread_blocks;
+    if (!blocks.watched) [[unlikely]] {
+        watch_thread_blocks();
+    }
+    return blocks.of[kind];
+}
+
+/// The kind of block that holds `bytes`; node_kinds when none does.
 constexpr std::size_t block_kind(std::size_t bytes) noexcept {
     std::size_t kind = 0;
-    while (kind < block_kinds && block_size(kind) < bytes) ++kind;
+    while (kind < node_kinds && block_size(kind) < bytes) ++kind;
     return kind;
+}
+
+constexpr std::size_t frame_kind(std::size_t bytes) noexcept {
+    return bytes <= cache_line ? 0 : node_kinds + (bytes - cache_line - 1) / frame_step;
+}
+
+/// Memory for a coroutine frame, or anything else whose alignment is that of malloc.
+inline void* allocate_frame(std::size_t bytes) {
+    if (!recycle_nodes || bytes > largest_frame) return ::operator new(bytes);
+    auto const kind = frame_kind(bytes);
+    return blocks_of_this_thread(kind).take(kind);
+}
+
+inline void deallocate_frame(void* memory, std::size_t bytes) noexcept {
+    if (!recycle_nodes || bytes > largest_frame) return ::operator delete(memory);
+    auto const kind = frame_kind(bytes);
+    blocks_of_this_thread(kind).give(memory, kind);
 }
 
 /// Memory for an object of this size and alignment. Throws std::bad_alloc.
 template <std::size_t Bytes, std::size_t Alignment>
 void* allocate_node() {
     constexpr auto kind = block_kind(Bytes);
-    if constexpr (!recycle_nodes || kind == block_kinds || Alignment > cache_line) {
+    if constexpr (!recycle_nodes || kind == node_kinds || Alignment > cache_line) {
         return ::operator new(Bytes, std::align_val_t{Alignment});
     } else {
-        auto& blocks = this_thread_blocks;
-        if (!blocks.watched) [[unlikely]] {
-            watch_thread_blocks();
-        }
-        return blocks.of[kind].take(kind);
+        return blocks_of_this_thread(kind).take(kind);
     }
 }
 
 template <std::size_t Bytes, std::size_t Alignment>
 void deallocate_node(void* memory) noexcept {
     constexpr auto kind = block_kind(Bytes);
-    if constexpr (!recycle_nodes || kind == block_kinds || Alignment > cache_line) {
+    if constexpr (!recycle_nodes || kind == node_kinds || Alignment > cache_line) {
         ::operator delete(memory, std::align_val_t{Alignment});
     } else {
-        auto& blocks = this_thread_blocks;
-        if (!blocks.watched) [[unlikely]] {
-            watch_thread_blocks();
-        }
-        blocks.of[kind].give(memory, kind);
+        blocks_of_this_thread(kind).give(memory, kind);
     }
 }
 

@@ -124,8 +124,9 @@ struct task_extras {
     std::unique_ptr<input_list> inputs;
 };
 
-/// The exception of a state in phase_error.
+/// The exception of a state in phase_error, for somebody who looks at it.
 inline std::exception_ptr& error_of(state& s) noexcept {
+    s.word.fetch_or(error_seen, std::memory_order_relaxed);  // [state] read by the last holder
     return s.look() & error_aside ? s.ops->extras(s)->error_aside : error_in_storage(s);
 }
 

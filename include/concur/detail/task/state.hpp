@@ -31,6 +31,9 @@ struct state_ops {
     task_extras* (*extras)(state&) noexcept;  ///< null: submitted without options
     std::size_t tasks;                        ///< how many tasks it counts for in statistics
     bool reports;                             ///< failures go to on_error: there is no future
+    /// A task that runs was asked to stop, and is not one that looks by itself: a coroutine. Any
+    /// thread that holds a reference.
+    void (*asked)(state&) noexcept = nullptr;
     // Of tasks that run in another process, else null:
     remote_ops const* remote = nullptr;  ///< how the call travels
     /// Somebody waits who will not look himself, so the executor has to; called with the state
@@ -77,6 +80,7 @@ enum : std::uint64_t {
     sealed = 1u << 8,        // running, has returned: a time-out comes too late
     error_aside = 1u << 9,   // the exception stands in the extras: the callable still runs
     away = 1u << 10,         // pending, and its executor's alone: encoded for another process
+    error_seen = 1u << 11,   // somebody has looked at the exception
     runner_shift = 16,
     runner_mask = 0xffffull << runner_shift,
     reference_shift = 32,

@@ -54,6 +54,7 @@ public:
         auto const before =
             task.word.fetch_or(stop_asked, std::memory_order_acq_rel);  // [stop] with enter()
         if (before & stop_watched) ask_sources(task);
+        if (task.ops->asked && !(before & stop_asked)) task.ops->asked(task);
     }
 
     static void ask_sources(state& task) {

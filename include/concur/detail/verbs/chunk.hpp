@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <concur/detail/sync/wake_spot.hpp>
 #include <concur/detail/task/blocking.hpp>
 #include <concur/detail/verbs/item.hpp>
 #include <concur/detail/verbs/source.hpp>
@@ -95,19 +96,28 @@ struct chunk_results {
     std::size_t taken = 0;  // the reader's
 };
 
-/// Wakes the thread that reads a map when an item becomes ready. The parker lives with the map,
-/// which outlives its chunks.
+/// Wakes whoever reads a map when an item becomes ready. It lives with the map, which outlives its
+/// chunks.
 class map_reader {
 public:
     void item_ready() noexcept {
-        if (waiting_.load() && waiting_.exchange(false)) sleeper.unpark();
+        if (waiting_.load() && waiting_.exchange(false)) spot.wake();
     }
     void will_wait() noexcept { waiting_.store(true); }
 
-    parker sleeper;
+    wake_spot spot;
 
 private:
     std::atomic<bool> waiting_{false};
+};
+
+/// Wakes the reader when the job of a chunk is done, however it ended.
+struct chunk_waiter : waiter {
+    explicit chunk_waiter(map_reader& r)
+        : waiter(waiter::when::under_lock,
+                 [](waiter& w) noexcept { static_cast<chunk_waiter&>(w).reader.spot.wake(); }),
+          reader(r) {}
+    map_reader& reader;
 };
 
 }  // namespace concur::inline v0::detail

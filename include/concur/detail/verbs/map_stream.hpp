@@ -66,18 +66,15 @@ private:
 template <class R>
 struct map_chunk : chunk_results<R> {
     map_chunk(map_reader& reader, std::size_t from, std::size_t items)
-        : chunk_results<R>(from, items), done(reader.sleeper) {}
+        : chunk_results<R>(from, items), done(reader) {}
     virtual ~map_chunk() = default;
 
     bool next_ready() const noexcept { return this->ready_at(this->taken); }
-    /// Waits until no worker refers to it any more.
-    void leave() noexcept {
-        wait_ended(*state);
-        state->remove_waiter(done);
-    }
+    /// Of one whose state is done: whoever completed it is not about to wake the reader any more.
+    void leave() noexcept { state->remove_waiter(done); }
 
     state_ref state;
-    thread_waiter done;
+    chunk_waiter done;
 };
 
 /// Chunks in input order: taken from the front mostly, from the middle by map_unordered.
@@ -136,6 +133,10 @@ public:
     std::optional<item> next_in_order();
     /// The same in order of completion.
     std::optional<item> next_ready();
+    /// Whether the next step would not block. Says so to the reader's spot when it would.
+    bool ready(bool in_order);
+    wake_spot& spot() noexcept { return reader_.spot; }
+    time_point deadline() const noexcept { return deadline_; }
     /// No more: cancels what has not started, asks the rest to stop and waits for it.
     void stop() noexcept;
     /// Everything that is left. Throws the first failure in input order.
@@ -144,12 +145,14 @@ public:
 protected:
     using chunk = map_chunk<R>;
 
-    map_stream(executor_core& core, map_options options,
+    /// in_flight  chunks under way when no window is given. chunk_aim: how long one should run.
+    map_stream(executor_core& core, map_options options, std::size_t in_flight,
                duration chunk_aim = std::chrono::microseconds(200))
         : core_(core),
           options_(std::move(options)),
           deadline_(options_.deadline ? deadline_after(*options_.deadline) : time_point::max()),
-          tuner_(options_.chunk_size, most_per_chunk(), chunk_aim) {
+          tuner_(options_.chunk_size, most_per_chunk(), chunk_aim),
+          in_flight_(in_flight) {
         core_.require_open();
         core_.retain();
     }
@@ -157,14 +160,15 @@ protected:
     /// The next `n` inputs at most. Null when there are none. Calls end_input() at the end, or
     /// end_at() when the input throws.
     virtual std::unique_ptr<chunk> read_inputs(std::size_t n) = 0;
-    /// The worker's: runs an item of a chunk.
-    virtual outcome<R> run_item(chunk& part, std::size_t i) = 0;
-    /// The job of a chunk; its callable counts the items that do not run.
-    virtual state& make_job(chunk& part) {
-        return chunk_job::make(&core_, 0, 2, [&] { return chunk_call(*this, part); });
+    /// The job that runs a chunk, with two references.
+    virtual state& make_job(chunk& part) = 0;
+    /// A chunk that was cancelled, or asked to stop: after this it may go.
+    virtual void leave(chunk& part) noexcept {
+        wait_for(*part.state);
+        part.leave();
     }
-    /// A chunk that is not needed any more, perhaps under way: after this it may go.
-    virtual void leave(chunk& part) noexcept { part.leave(); }
+    /// Waits for the job of a chunk that was cancelled, or asked to stop.
+    virtual void wait_for(state& job) noexcept { wait_ended(job); }
     /// The input's length where any position can be read by anybody, else nothing.
     virtual std::optional<std::size_t> length() const noexcept { return std::nullopt; }
     /// Runs all positions from `first` on as a loop.
@@ -190,22 +194,6 @@ protected:
     executor_core& core() noexcept { return core_; }
 
 private:
-    struct chunk_call {
-        static constexpr std::size_t tasks = 0;
-        chunk_call(map_stream& m, chunk& c) : map(m), part(c), core(m.core_), unrun(c.size) {}
-        chunk_call(chunk_call const&) = delete;
-        chunk_call& operator=(chunk_call const&) = delete;
-        // Cancelled as a whole, or asked to stop on the way; map and chunk may be gone already.
-        ~chunk_call() {
-            if (unrun != 0) core.count_unrun_items(unrun);
-        }
-        void operator()() && { unrun -= map.work(part); }
-        map_stream& map;
-        chunk& part;
-        executor_core& core;
-        std::size_t unrun;
-    };
-    using chunk_job = job<chunk_call, void, true>;
     using chunk_list = chunk_queue<R>;
 
     /// Bounds the memory of results that nobody has read yet.
@@ -226,12 +214,12 @@ private:
     static std::exception_ptr lost(state& s);
     outcome<R> checked(outcome<R> result);
     std::vector<stored_t<R>> collect_by_loop(std::size_t length);
-    std::size_t work(chunk& part);
 
     executor_core& core_;
     map_options const options_;
     time_point const deadline_;
     chunk_tuner tuner_;
+    std::size_t const in_flight_;
     map_reader reader_;
     chunk_list chunks_;   // not read to the end yet, in input order
     chunk_list leaving_;  // read, but a worker may still be about to leave
@@ -268,6 +256,18 @@ auto map_stream<R>::next_ready() -> std::optional<item> {
     if (!wait_until(search, nullptr)) return give_up(chunks_.front(), late());
     if (!(*found)->next_ready()) return give_up(**found, lost(*(*found)->state));
     return take(found);
+}
+
+template <class R>
+bool map_stream<R>::ready(bool in_order) {
+    fill();
+    reader_.will_wait();
+    if (chunks_.empty()) return true;
+    for (auto const& c : chunks_) {
+        if (c->next_ready() || c->state->done()) return true;
+        if (in_order) return false;
+    }
+    return false;
 }
 
 template <class R>
@@ -345,7 +345,7 @@ void map_stream<R>::fill() {
 template <class R>
 std::size_t map_stream<R>::next_size() const noexcept {
     auto n = tuner_.size();
-    if (options_.window == 0) return chunks_.size() < core_.chunks_in_flight() ? n : 0;
+    if (options_.window == 0) return chunks_.size() < in_flight_ ? n : 0;
     auto const shared = options_.window / (2 * std::max<std::size_t>(core_.workers(), 1));
     if (options_.chunk_size == 0) n = std::min(n, std::max<std::size_t>(shared, 1));
     return std::min(n, options_.window - (issued_ - consumed_));
@@ -397,7 +397,7 @@ bool map_stream<R>::wait_until(Done&& done, state* target) {
         wait_done(*target, deadline_);  // in another process: items come as a whole chunk
         return done();
     }
-    return block_until(look, help, target, reader_.sleeper, deadline_);
+    return block_until(look, help, target, reader_.spot.sleeper, deadline_);
 }
 
 template <class R>
@@ -431,31 +431,6 @@ template <class R>
 std::exception_ptr map_stream<R>::lost(state& s) {
     if (phase_of(s.look()) == phase_error) return error_of(s);
     return std::make_exception_ptr(task_cancelled());
-}
-
-// ---- implementation: the workers
-
-/// Runs the items of a chunk until it is asked to stop; how many have run.
-template <class R>
-std::size_t map_stream<R>::work(chunk& part) {
-    auto& counts = *this_worker_context->counts;
-    auto& context = *this_task_context;
-    auto const began = steady_clock::now();
-    std::size_t i = 0;
-    for (; i < part.size && !(context.task->look() & stop_asked); ++i) {
-        context.position = item_position{part.first + i};
-        context.attempt = 1;
-        tally::add(counts.started, 1);
-        auto& slot = part.slots[i];
-        slot.emplace(run_item(part, i));
-        tally::add(*slot ? counts.completed : counts.failed, 1);
-        if (context.hooks) forget_source(context);
-        if (i + 1 == part.size) tuner_.measured(part.size, steady_clock::now() - began);
-        chaos_point();
-        part.ready.store(i + 1);
-        reader_.item_ready();
-    }
-    return i;
 }
 
 }  // namespace concur::inline v0::detail

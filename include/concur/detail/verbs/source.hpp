@@ -318,7 +318,11 @@ constexpr auto item_result() {
 template <class F, class... Ranges>
 using item_result_t = typename decltype(item_result<F, Ranges...>())::type;
 
-template <class F, class... Ranges>
+/// Whether the executor with this core runs functions with this result. event_loop says more.
+template <class Core, class Result>
+inline constexpr bool accepts_result = !coroutine_type<Result>;
+
+template <class Core, class F, class... Ranges>
 constexpr bool check_items() {
     static_assert(sizeof...(Ranges) != 0, "map(f, ranges...): there is no range behind f");
     constexpr bool ranges = sizeof...(Ranges) != 0 && (std::ranges::input_range<Ranges> && ...);
@@ -329,11 +333,12 @@ constexpr bool check_items() {
                       "map(f, ranges...): f cannot be called with the elements of these ranges "
                       "(as const, for it is shared; items of a single-pass range are rvalues)");
         if constexpr (callable) {
-            constexpr bool plain = !coroutine_type<item_result_t<F, Ranges...>>;
-            static_assert(plain,
-                          "map(f, ranges...): f is a coroutine function, which needs an "
-                          "event_loop; this executor runs plain functions");
-            return plain;
+            constexpr bool accepted = accepts_result<Core, item_result_t<F, Ranges...>>;
+            static_assert(accepted,
+                          "map(f, ranges...): f is a coroutine function, which needs an event_loop "
+                          "and returns a concur::task<T> or a boost::asio::awaitable<T>; this "
+                          "executor does not run it");
+            return accepted;
         }
     }
     return false;

@@ -93,8 +93,20 @@ using rules_for = call_rules<
     std::decay_t<F>,
     typename joined_types<types<>, typename awaited<std::decay_t<Args>>::values...>::type>;
 
+/// What becomes of a function with this result on the executor with this core: the value of its
+/// future, and the block that holds it. event_loop specialises it for coroutines.
+template <class Core, class Result>
+struct result_rules {
+    using value_type = Result;
+    template <class Call, class R, bool Extras, result_use Use>
+    using block = job<Call, R, Extras, Use>;
+};
+
+template <class Core, class F, class... Args>
+using rules_on = result_rules<Core, typename rules_for<F, Args...>::result_type>;
+
 /// Everything that can be wrong with submit(f, args...), each with its remedy.
-template <class F, class... Args>
+template <class Core, class F, class... Args>
 constexpr bool check_submit() {
     constexpr bool no_lvalue_future = !(lvalue_future<Args> || ...);
     static_assert(no_lvalue_future,
@@ -105,10 +117,12 @@ constexpr bool check_submit() {
         static_assert(rules::possible,
                       "submit(f, args...): f cannot be called with copies of these arguments; "
                       "pass std::ref(x) to share x");
-        static_assert(!coroutine_type<typename rules::result_type>,
-                      "submit(f, args...): f is a coroutine function, which needs an event_loop; "
-                      "this executor runs plain functions");
-        return rules::possible && !coroutine_type<typename rules::result_type>;
+        constexpr bool accepted = accepts_result<Core, typename rules::result_type>;
+        static_assert(accepted,
+                      "submit(f, args...): f is a coroutine function, which needs an event_loop "
+                      "and returns a concur::task<T> or a boost::asio::awaitable<T>; this executor "
+                      "does not run it");
+        return rules::possible && accepted;
     }
     return false;
 }
@@ -157,16 +171,21 @@ struct awaiting_call {
     using rules = rules_for<F, Args...>;
 
     typename rules::result_type operator()() && {
+        auto inputs = values();
+        return invoke_with(inputs);
+    }
+
+    /// The values of the futures, and references to the other arguments.
+    auto values() {
+        return std::apply([](Args&... arg) { return std::tuple_cat(value_of(arg)...); }, args);
+    }
+    template <class Values>
+    typename rules::result_type invoke_with(Values& inputs) {
         return std::apply(
-            [&](Args&... arg) -> decltype(auto) {
-                auto values = std::tuple_cat(value_of(arg)...);
-                return std::apply(
-                    [&](auto&&... value) -> decltype(auto) {
-                        return invoke(std::forward<decltype(value)>(value)...);
-                    },
-                    std::move(values));
+            [&](auto&&... value) -> decltype(auto) {
+                return invoke(std::forward<decltype(value)>(value)...);
             },
-            args);
+            std::move(inputs));
     }
 
     F f;
@@ -242,12 +261,12 @@ template <result_use Use, bool Extras, class Core, class F, class... Args>
 state& start_task(Core& core, task_options* options, F&& f, Args&&... args) {
     constexpr std::uint64_t references = Use == result_use::kept ? 2 : 1;
     constexpr bool awaits = (awaited<std::decay_t<Args>>::is_future || ...);
-    using result = typename rules_for<F, Args...>::result_type;
+    using rules = rules_on<Core, F, Args...>;
     using call_type =
         std::conditional_t<awaits, awaiting_call<std::decay_t<F>, std::decay_t<Args>...>,
                            bound_call<std::decay_t<F>, std::decay_t<Args>...>>;
-    using stored = std::conditional_t<Use == result_use::kept, result, void>;
-    using block = job<call_type, stored, Extras || awaits, Use>;
+    using stored = std::conditional_t<Use == result_use::kept, typename rules::value_type, void>;
+    using block = typename rules::template block<call_type, stored, Extras || awaits, Use>;
 
     require_target(f);
     std::vector<state_ref> inputs;

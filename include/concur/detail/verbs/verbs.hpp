@@ -19,27 +19,42 @@
 
 namespace concur::inline v0::detail {
 
+/// How a function with this result is mapped on the executor with this core. event_loop specialises
+/// it for coroutines.
+template <class Core, class Result>
+struct map_rules {
+    static constexpr bool coroutines = false;
+    using value_type = Result;
+    template <class F, class Source>
+    using run = map_run<Result, F, Source>;
+};
+template <class Core, class F, class... Ranges>
+using map_rules_for = map_rules<Core, item_result_t<F, Ranges...>>;
+
 /// How an executor of this process makes jobs; one whose tasks travel brings another such class.
 struct in_process {
     static constexpr bool travels = false;
 
-    template <class F, class... Args>
+    template <class Core, class F, class... Args>
     static constexpr bool check_submit() {
-        return detail::check_submit<F, Args...>();
+        return detail::check_submit<Core, F, Args...>();
     }
+    template <class Core, class F, class... Args>
+    using result = typename rules_on<Core, F, Args...>::value_type;
     template <result_use Use, bool Extras, class Core, class F, class... Args>
     static state& start_task(Core& core, task_options* options, F&& f, Args&&... args) {
         return detail::start_task<Use, Extras>(core, options, std::forward<F>(f),
                                                std::forward<Args>(args)...);
     }
-    template <class F, class... Ranges>
+    template <class Core, class F, class... Ranges>
     static constexpr bool check_items() {
-        return detail::check_items<F, Ranges...>();
+        return detail::check_items<Core, F, Ranges...>();
     }
-    template <class F, class... Ranges>
-    using item_result = item_result_t<F, Ranges...>;
-    template <class F, class... Ranges>
-    using map_of = map_run<item_result<F, Ranges...>, F, source_for<F, Ranges...>>;
+    template <class Core, class F, class... Ranges>
+    using item_result = typename map_rules_for<Core, F, Ranges...>::value_type;
+    template <class Core, class F, class... Ranges>
+    using map_of =
+        typename map_rules_for<Core, F, Ranges...>::template run<F, source_for<F, Ranges...>>;
 };
 
 template <class Executor, class How = in_process>
@@ -59,8 +74,9 @@ public:
     template <class F, class... Args>
         requires(!std::same_as<std::remove_cvref_t<F>, task_options>)
     [[nodiscard]] auto submit(F&& f, Args&&... args) {
-        if constexpr (How::template check_submit<F, Args...>()) {
-            using result = typename rules_for<F, Args...>::result_type;
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_submit<core_type, F, Args...>()) {
+            using result = typename How::template result<core_type, F, Args...>;
             return future_access::make<result>(
                 state_ref(&How::template start_task<result_use::kept, false>(
                     core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...)));
@@ -68,8 +84,9 @@ public:
     }
     template <class F, class... Args>
     [[nodiscard]] auto submit(task_options options, F&& f, Args&&... args) {
-        if constexpr (How::template check_submit<F, Args...>()) {
-            using result = typename rules_for<F, Args...>::result_type;
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_submit<core_type, F, Args...>()) {
+            using result = typename How::template result<core_type, F, Args...>;
             require_valid(options);
             return future_access::make<result>(
                 state_ref(&How::template start_task<result_use::kept, true>(
@@ -81,14 +98,16 @@ public:
     template <class F, class... Args>
         requires(!std::same_as<std::remove_cvref_t<F>, task_options>)
     void post(F&& f, Args&&... args) {
-        if constexpr (How::template check_submit<F, Args...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_submit<core_type, F, Args...>()) {
             How::template start_task<result_use::reported, false>(
                 core(), nullptr, std::forward<F>(f), std::forward<Args>(args)...);
         }
     }
     template <class F, class... Args>
     void post(task_options options, F&& f, Args&&... args) {
-        if constexpr (How::template check_submit<F, Args...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_submit<core_type, F, Args...>()) {
             require_valid(options);
             How::template start_task<result_use::reported, true>(
                 core(), &options, std::forward<F>(f), std::forward<Args>(args)...);
@@ -116,8 +135,10 @@ public:
     }
     template <class F, class... Ranges>
     auto map(map_options options, F&& f, Ranges&&... ranges) {
-        if constexpr (How::template check_items<std::decay_t<F>, Ranges...>()) {
-            return map_result<typename How::template item_result<std::decay_t<F>, Ranges...>>(
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_items<core_type, std::decay_t<F>, Ranges...>()) {
+            return map_result<
+                typename How::template item_result<core_type, std::decay_t<F>, Ranges...>>(
                 start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
@@ -130,9 +151,10 @@ public:
     }
     template <class F, class... Ranges>
     auto map_unordered(map_options options, F&& f, Ranges&&... ranges) {
-        if constexpr (How::template check_items<std::decay_t<F>, Ranges...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_items<core_type, std::decay_t<F>, Ranges...>()) {
             return unordered_map_result<
-                typename How::template item_result<std::decay_t<F>, Ranges...>>(
+                typename How::template item_result<core_type, std::decay_t<F>, Ranges...>>(
                 start_map(std::move(options), std::forward<F>(f), std::forward<Ranges>(ranges)...));
         }
     }
@@ -149,13 +171,18 @@ public:
     template <class F, class... Ranges>
     void for_each(map_options options, F&& f, Ranges&&... ranges) {
         using function = std::decay_t<F>;
+        using core_type = std::remove_reference_t<decltype(core())>;
         if constexpr (How::travels) {
             for_each_elsewhere(std::move(options), std::forward<F>(f),
                                std::forward<Ranges>(ranges)...);
-        } else if constexpr (How::template check_items<function, Ranges...>()) {
+        } else if constexpr (How::template check_items<core_type, function, Ranges...>()) {
             require_valid(options);
             using source_type = source_for<function, Ranges...>;
-            if constexpr (source_type::indexed) {
+            if constexpr (map_rules_for<core_type, function, Ranges...>::coroutines) {
+                auto const stream = start_map(std::move(options), std::forward<F>(f),
+                                              std::forward<Ranges>(ranges)...);
+                while (auto item = stream->next_in_order()) item->second.value();
+            } else if constexpr (source_type::indexed) {
                 source_type const source(std::forward<Ranges>(ranges)...);
                 function const each(std::forward<F>(f));
                 run_loop(core(), source.size(), loop_for(options),
@@ -201,13 +228,25 @@ public:
         static_assert(std::is_invocable_r_v<T, std::remove_reference_t<Op> const&, T, T>,
                       "reduce(op, range, init): op cannot be called with two values of init's type "
                       "(as const, for it is shared), or gives something else");
+        using core_type = std::remove_reference_t<decltype(core())>;
         if constexpr (How::travels) {
             return How::map_reduce(*this, std::move(options), std::forward<F>(f),
                                    std::forward<Op>(op), std::forward<Range>(range),
                                    std::move(init));
-        } else if constexpr (How::template check_items<function, Range>()) {
+        } else if constexpr (How::template check_items<core_type, function, Range>()) {
             require_valid(options);
-            if constexpr (source_for<function, Range>::indexed) {
+            if constexpr (map_rules_for<core_type, function, Range>::coroutines) {
+                loop_options const loop{.name = nullptr,
+                                        .timeout = {},
+                                        .priority = options.priority,
+                                        .seed = options.seed.value_or(0)};
+                auto values =
+                    start_map(std::move(options), std::forward<F>(f), std::forward<Range>(range))
+                        ->collect();
+                return run_reduction(
+                    core(), values.size(), loop, std::as_const(op), std::move(init),
+                    [&](std::size_t i) -> decltype(auto) { return std::move(values[i]); });
+            } else if constexpr (source_for<function, Range>::indexed) {
                 indexed_source<Range> const source(std::forward<Range>(range));
                 return run_reduction(core(), source.size(), loop_for(options), std::as_const(op),
                                      std::move(init), [&](std::size_t i) -> decltype(auto) {
@@ -260,7 +299,8 @@ private:
     template <class F, class... Ranges>
     void for_each_elsewhere(map_options options, F&& f, Ranges&&... ranges) {
         using each = typename How::template without_result<std::decay_t<F>>;
-        if constexpr (How::template check_items<std::decay_t<F>, Ranges...>()) {
+        using core_type = std::remove_reference_t<decltype(core())>;
+        if constexpr (How::template check_items<core_type, std::decay_t<F>, Ranges...>()) {
             start_map(std::move(options), each{std::forward<F>(f)}, std::forward<Ranges>(ranges)...)
                 ->collect();
         }
@@ -270,8 +310,9 @@ private:
     auto start_map(map_options options, F&& f, Ranges&&... ranges) {
         require_valid(options);
         using function = std::decay_t<F>;
-        using result = typename How::template item_result<function, Ranges...>;
-        using run = typename How::template map_of<function, Ranges...>;
+        using core_type = std::remove_reference_t<decltype(core())>;
+        using result = typename How::template item_result<core_type, function, Ranges...>;
+        using run = typename How::template map_of<core_type, function, Ranges...>;
         return std::unique_ptr<map_stream<result>>(
             std::make_unique<run>(core(), std::move(options), function(std::forward<F>(f)),
                                   std::in_place, std::forward<Ranges>(ranges)...));
