@@ -161,6 +161,7 @@ inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noex
             gate_.load() == open || (gate_.load() == shut && queued_ != 0 && !killed_.load());
         if (worker.is == worker_slot::dead && worker.open_replies == 0 && needed &&
             steady_clock::now() >= worker.not_before) {
+            if (!nursery_ || !nursery_->alive()) return nursery_is_gone(lost);
             start_worker(worker);
         }
         return;
@@ -397,7 +398,6 @@ inline void process_core::nursery_is_gone(lost_calls& lost) noexcept {
 }
 
 inline void process_core::start_worker(worker_slot& worker) noexcept {
-    if (!nursery_) return;
     try {
         start_over(worker);
     } catch (std::exception const&) {
