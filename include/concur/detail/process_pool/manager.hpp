@@ -388,7 +388,8 @@ inline void process_core::nursery_is_gone(lost_calls& lost) noexcept {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         if (workers_[i].is == worker_slot::alive || workers_[i].is == worker_slot::leaving) return;
     }
-    ++early_deaths_;  // unless a worker of the next one lives
+    lost.reaped = true;  // all are to be started
+    ++early_deaths_;     // unless a worker of the next one lives
     try {
         nursery_.reset();
         if (gate_.load() == open || queued_ != 0) make_nursery();
