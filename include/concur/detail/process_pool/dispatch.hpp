@@ -223,6 +223,9 @@ inline void process_core::offer(worker_slot& worker, state& task) noexcept {
     set_place(task, ring_place(worker.index, position));
     ++worker.outstanding;
     ++worker.given;
+    // Whoever is idle first gets it instead, which somebody has to see; and what a task throws
+    // that nobody waits for is to be reported.
+    if ((worker.outstanding > 1 && settings_.workers > 1) || task.ops->reports) attend(backlog);
     if (settings_.max_pending != 0) {
         --pending_;
         changed_.notify_all();
