@@ -259,6 +259,7 @@ inline void process_core::fail_everything() noexcept {
 }
 
 inline executor_stats process_core::stats() const {
+    const_cast<process_core&>(*this).progress();  // of what has ended, nobody may have read it
     executor_stats s;
     s.workers = workers();
     s.completed = completed_.load();
