@@ -188,14 +188,14 @@ TEST_CASE("deaths 82: futures that one death has failed have exceptions of their
 }
 
 TEST_CASE("hidden: no process for a replacement" * doctest::skip()) {
-    const nothing_left guard;
     if (setgid(65534) != 0 || setuid(65534) != 0) _exit(77);
+    const nothing_left guard;
     const rlimit none{1, 1000}, many{1000, 1000};
     for (const std::size_t workers : {1u, 3u}) {
         concur::process_pool pool(workers);
         const auto pids = workers_of(pool);
         const int nursery = parent_of(pids[0]);
-        prlimit(nursery, RLIMIT_NPROC, &none, nullptr);
+        REQUIRE(prlimit(nursery, RLIMIT_NPROC, &none, nullptr) == 0);
         for (const int pid : pids) kill(pid, SIGKILL);
         const auto text = conformance::text_thrown<concur::broken_executor>([&] {
             for (;;) pool.submit([] {}).get();

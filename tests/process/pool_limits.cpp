@@ -165,7 +165,8 @@ TEST_CASE("limits 150: what was asked to stop is not run again") {
     task.request_stop();
     task.wait();
     const auto times = book.notes().size();
-    CHECK((is<concur::worker_lost>(task.exception()) || is<concur::task_cancelled>(task.exception())));
+    CHECK((is<concur::worker_lost>(task.exception()) ||
+           is<concur::task_cancelled>(task.exception())));
     CHECK(pool.submit([] { return 1; }).get() == 1);
     CHECK(book.notes().size() == times);
 }
