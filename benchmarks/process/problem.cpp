@@ -99,7 +99,7 @@ ballast::ballast(std::size_t bytes)
 ballast::~ballast() { munmap(memory_, bytes_); }
 
 std::size_t deaths(bench::run const& r, bool of_2gb) {
-    return of_2gb ? r.size(8, 2) : r.size(200, 10);
+    return of_2gb ? r.size(5, 2) : r.size(200, 10);
 }
 
 void report_deaths(bench::run& r, std::vector<double>& taken_ns) {
