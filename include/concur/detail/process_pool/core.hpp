@@ -141,7 +141,7 @@ private:
     void queue_up(state& task) noexcept;
     void offer(worker_slot& worker, state& task) noexcept;
     void offer_and_ring_later(worker_slot& worker, state& task) noexcept;
-    void rebalance() noexcept;
+    bool rebalance() noexcept;
     bool takes_calls(worker_slot const& worker) const noexcept;
     void put_to_idle(worker_slot& worker) noexcept;
     void take_out(worker_slot& worker, std::uint64_t position) noexcept;

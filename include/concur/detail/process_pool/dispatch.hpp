@@ -164,7 +164,8 @@ inline void process_core::pump() noexcept {
         }
         offer_and_ring_later(*worker, *task);
     }
-    if (queued_ == 0 && !idle_.empty()) rebalance();
+    while (queued_ == 0 && !idle_.empty() && rebalance()) {
+    }
     while (to_ring_) {
         view_.worker(to_ring_->index).bell.ring();
         to_ring_->to_ring = false;
@@ -241,13 +242,13 @@ inline void process_core::offer(worker_slot& worker, state& task) noexcept {
 }
 
 /// Somebody is idle and nothing is queued: half of what the busiest worker has not started is
-/// handed out again.
-inline void process_core::rebalance() noexcept {
+/// handed out again. False: there was none.
+inline bool process_core::rebalance() noexcept {
     worker_slot* busiest = nullptr;
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         if (workers_[i].outstanding > (busiest ? busiest->outstanding : 1)) busiest = &workers_[i];
     }
-    if (!busiest || busiest->is != worker_slot::alive) return;
+    if (!busiest || busiest->is != worker_slot::alive) return false;
     auto& ring = *busiest->ring;
     auto const wanted = busiest->outstanding / 2;
     std::size_t taken = 0;
@@ -263,9 +264,10 @@ inline void process_core::rebalance() noexcept {
     while (queued_ != 0 && !idle_.empty()) {
         worker_slot* const worker = choose(false);
         state* const task = worker ? pop() : nullptr;
-        if (!task) return;
+        if (!task) break;
         offer_and_ring_later(*worker, *task);
     }
+    return taken != 0;
 }
 
 /// A call of this worker is not its business any more.
