@@ -93,7 +93,10 @@ public:
     bool has_started(state& task) noexcept override;
     void forward_stop(state& task) noexcept override;
     bool progress() noexcept override;
-    void attend() noexcept override { attend(somebody_waits); }
+    void attend() noexcept override {
+        if (!inert()) attend(somebody_waits);
+    }
+    void keep_going(time_point until) noexcept override;
     void wait_for(state& task, time_point deadline) override;
     std::byte* allocate_block(std::size_t bytes, block_place& place) override;
     void free_block(block_place place) noexcept override;
@@ -147,6 +150,8 @@ private:
     void take_out(worker_slot& worker, std::uint64_t position) noexcept;
     void put_in_front(state& task) noexcept;
     void drop_block(state& task) noexcept;
+    void stop_before_start(state& task) noexcept;
+    bool any_alive() const noexcept;
 
     // Replies: replies.hpp
     bool progress_for_sure() noexcept;
@@ -191,6 +196,7 @@ private:
     void give_initializer(worker_slot& worker);
     void recycle(worker_slot& worker) noexcept;
     void kill(worker_slot& worker) noexcept;
+    void kill_all() noexcept;
     time_point watch_limits() noexcept;  // limits.hpp, as the two above
 
     // The end, or rest: shutdown.hpp
@@ -349,9 +355,11 @@ inline void process_core::admit(bool may_wait) {
     if (settings_.max_pending != 0) {
         std::unique_lock lock(mutex_);
         if (may_wait && !place_in(*this) && std::this_thread::get_id() != manager_id_) {
-            if (pending_ >= settings_.max_pending) attend(somebody_waits);
-            changed_.wait(
-                lock, [this] { return pending_ < settings_.max_pending || gate_.load() != open; });
+            changed_.wait(lock, [this] {
+                if (pending_ < settings_.max_pending || gate_.load() != open) return true;
+                attend(somebody_waits);
+                return false;
+            });
         }
         ++pending_;
     }
@@ -432,6 +440,7 @@ inline std::byte* process_core::allocate_block(std::size_t bytes, block_place& p
 }
 
 inline void process_core::free_block(block_place place) noexcept {
+    if (inert()) return;
     std::lock_guard const lock(mutex_);
     blocks_.free(place.offset - view_.pool().blocks_at, place.bytes);
 }

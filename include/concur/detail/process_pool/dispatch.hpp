@@ -28,11 +28,31 @@ inline void process_core::enqueue(state& task) noexcept {
         fail_claimed(task, std::move(problem));
         return retire(1);
     }
+    if (task.look() & stop_asked) return stop_before_start(task);
     if (!offer_at_once(task)) queue_up(task);
     if (gate_.load() != open) {
         if (cancelling_.load()) cancel_everything();
         if (gate_.load() == broken) fail_everything();
     }
+}
+
+/// It was asked to stop while it was encoded, when nobody could recall it.
+inline void process_core::stop_before_start(state& task) noexcept {
+    {
+        std::lock_guard const lock(mutex_);
+        drop_block(task);
+        if (settings_.max_pending != 0) {
+            --pending_;
+            changed_.notify_all();
+        }
+        task.take_back(phase_cancelled);
+    }
+    if (task.ops->remote->keeps_call) task.ops->drop(task);
+    count_unrun(task.ops->tasks, unrun::cancelled);
+    pass_lock(task);
+    retire(1);
+    task.tell();
+    task.release();
 }
 
 /// The usual way: nothing is queued, and a worker has room.
@@ -56,12 +76,15 @@ inline void process_core::queue_up(state& task) noexcept {
         std::lock_guard const lock(mutex_);
         if (priority_of(task) > 0) take_rings_back();  // what nobody has started comes behind it
         push(task);
-        if (depth_ == 1 || ++unread_ >= now_and_then) {
+        if (depth_ == 1 || !idle_.empty() || ++unread_ >= now_and_then) {
             unread_ = 0;
             read_replies(batch);
             pump();
         }
-        if (queued_ != 0) attend(backlog);
+        if (queued_ != 0) {
+            attend(backlog);
+            if (!any_alive()) wake_manager();  // nobody replies, so nobody else would start one
+        }
     }
     complete(batch);
 }
@@ -69,8 +92,10 @@ inline void process_core::queue_up(state& task) noexcept {
 inline void process_core::encode(state& task) {
     auto& frame = frame_of(task);
     set_place(task, on_its_way);
+    // Before the callable goes: whoever fails the task frees it.
+    auto const function = portable(reinterpret_cast<std::uintptr_t>(task.ops->remote->entry));
     task.ops->remote->encode(task, *this, frame);
-    frame.function = portable(frame.function);
+    frame.function = function;
 }
 
 /// The address of code of ours as the index of its module and an offset.
@@ -126,6 +151,7 @@ inline void process_core::push(state& task) noexcept {
 /// one first.
 inline void process_core::put_in_front(state& task) noexcept {
     ++queued_;
+    if (settings_.max_pending != 0) ++pending_;
     task.set_next(first_);
     first_ = &task;
     if (!last_) last_ = &task;
@@ -201,6 +227,13 @@ inline process_core::worker_slot* process_core::choose(bool ahead) noexcept {
     return best;
 }
 
+inline bool process_core::any_alive() const noexcept {
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        if (workers_[i].is == worker_slot::alive) return true;
+    }
+    return false;
+}
+
 inline bool process_core::takes_calls(worker_slot const& worker) const noexcept {
     auto const most = settings_.max_tasks_per_worker;
     return worker.is == worker_slot::alive && !worker.ring->full() &&
@@ -258,7 +291,6 @@ inline bool process_core::rebalance() noexcept {
         if (!ring.revoke(position)) break;  // the worker is here already
         take_out(*busiest, position);
         put_in_front(*task);
-        if (settings_.max_pending != 0) ++pending_;
         ++taken;
     }
     while (queued_ != 0 && !idle_.empty()) {
@@ -288,6 +320,7 @@ inline void process_core::drop_block(state& task) noexcept {
 // ---- cancelling
 
 inline void process_core::recall_task(state& task) noexcept {
+    if (inert()) return;  // the rings are the parent's too
     bool way = false;
     {
         std::lock_guard const lock(mutex_);
@@ -310,12 +343,14 @@ inline void process_core::recall_task(state& task) noexcept {
     }
     if (task.ops->remote->keeps_call) task.ops->drop(task);
     count_unrun(task.ops->tasks, unrun::cancelled);
+    pass_lock(task);
     retire(1);
     task.tell();
     if (way) task.release();
 }
 
 inline bool process_core::has_started(state& task) noexcept {
+    if (inert()) return false;
     std::lock_guard const lock(mutex_);
     if (place_of(task) == being_completed) return true;
     if (!(task.look() & away) || !in_ring(task)) return false;
@@ -323,8 +358,14 @@ inline bool process_core::has_started(state& task) noexcept {
 }
 
 inline void process_core::forward_stop(state& task) noexcept {
-    std::lock_guard const lock(mutex_);
-    if (!(task.look() & away) || !in_ring(task)) return;
+    if (inert()) return;
+    std::unique_lock lock(mutex_);
+    if (!(task.look() & away)) return;
+    if (is_queued(task)) {
+        lock.unlock();
+        return recall_task(task);
+    }
+    if (!in_ring(task)) return;  // where it goes next, stop_asked is looked at
     auto& words = view_.worker(ring_worker(task)).words;
     words.stop_call.store(ring_position(task));
     words.stop_bell.fetch_add(1);

@@ -19,6 +19,10 @@ inline void process_core::kill(worker_slot& worker) noexcept {
     }
 }
 
+inline void process_core::kill_all() noexcept {
+    for (std::size_t i = 0; i < settings_.workers; ++i) kill(workers_[i]);
+}
+
 /// A worker that has done its share, or has grown too large, ends behind what it has started.
 inline void process_core::recycle(worker_slot& worker) noexcept {
     auto& ring = *worker.ring;
@@ -32,7 +36,6 @@ inline void process_core::recycle(worker_slot& worker) noexcept {
         if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
         take_out(worker, position);
         put_in_front(*task);
-        if (settings_.max_pending != 0) ++pending_;
     }
     worker.calls[ring.offer(0, call_frame::quit, 0, [](std::byte*) {}) % ring_slots] = nullptr;
     view_.worker(worker.index).bell.ring();
@@ -55,7 +58,8 @@ inline time_point process_core::watch_limits() noexcept {
             bool const runs = words.started_call.load() == call.position;
             auto const started = words.started_at.load();
             call.look_at = (runs ? time_point(duration(started)) : now) + call.limit;
-            if (runs && now >= call.look_at && worker.is == worker_slot::alive) {
+            bool const there = worker.is == worker_slot::alive || worker.is == worker_slot::leaving;
+            if (runs && now >= call.look_at && there) {
                 worker.late = true;
                 worker.late_start = started;
                 kill(worker);

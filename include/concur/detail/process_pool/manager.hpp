@@ -29,6 +29,7 @@ struct process_core::lost_calls {
 
 inline void process_core::manage() noexcept {
     name_thread("concur pool");
+    this_thread_manages = this;
     for (;;) {
         auto const seen = view_.pool().control.load();
         auto const until = tend();
@@ -37,7 +38,13 @@ inline void process_core::manage() noexcept {
         calm_down();
         sleep_until_needed(seen, until);
     }
-    nursery_.reset();
+    std::unique_ptr<nursery> last;
+    {
+        std::lock_guard const lock(mutex_);
+        last = std::move(nursery_);
+        while (state* const task = pop()) task->release();  // decided by others
+    }
+    last.reset();
     {
         std::lock_guard const lock(mutex_);
         ended_.store(true);
@@ -62,7 +69,17 @@ inline time_point process_core::tend() noexcept {
     if (cancelling_.load()) cancel_everything();
     if (gate_.load() == broken) fail_everything();
     std::lock_guard const lock(mutex_);
+    if (killed_.load() || gate_.load() == broken) kill_all();  // who was just starting, too
     return watch_limits();
+}
+
+/// What the manager does where a callback that it runs waits for something.
+inline void process_core::keep_going(time_point until) noexcept {
+    auto const seen = view_.pool().control.load();
+    auto const limit = tend();
+    // Who wakes the waiting thread does not know of the control word.
+    constexpr auto soon = std::chrono::milliseconds(1);
+    sleep_until_needed(seen, std::min(std::min(limit, until), deadline_after(soon)));
 }
 
 /// Nobody can be waiting for a pool that has nothing to do.
@@ -194,6 +211,7 @@ inline bool process_core::is_over(worker_slot& worker) const noexcept {
 inline void process_core::could_not_start(worker_slot& worker, lost_calls& lost) noexcept {
     worker.is = worker_slot::dead;
     worker.not_before = deadline_after(std::chrono::seconds(1));
+    lost.reaped = true;
     take_back_calls(worker, lost);
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         if (workers_[i].is == worker_slot::alive) return;
@@ -213,7 +231,6 @@ inline void process_core::take_back_calls(worker_slot& worker, lost_calls& lost)
             lose(worker, *task, lost);
         } else {
             put_in_front(*task);
-            if (settings_.max_pending != 0) ++pending_;
         }
     }
     worker.outstanding = 0;
@@ -252,6 +269,8 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
     auto& frame = frame_of(task);
     auto const position = ring_position(task);
     set_place(task, being_completed);
+    // It has ended in time after all, and the next one was hit: not that one's fault.
+    if (view_.worker(worker.index).words.started_call.load() != position) worker.late = false;
     if (frame.kind & call_frame::chunk) return lose_item(worker, position, task, lost);
     call_header* const header =
         frame.kind & call_frame::in_block
@@ -260,7 +279,6 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
     if (header && may_retry(task, worker, header->attempt)) {
         ++header->attempt;
         put_in_front(task);
-        if (settings_.max_pending != 0) ++pending_;
         return;
     }
     drop_block(task);
@@ -317,6 +335,11 @@ inline void process_core::settle(lost_calls& lost) noexcept {
         reply_view reply{reply_kind::items, view_.worker(one.worker).life.pid.load(),
                          view_.replies(one.worker) + at, size - at, one.items};
         ops.partial(*one.task, reply, one.problem);
+        if (!one.ends && (one.task->look() & stop_asked)) {
+            std::lock_guard const lock(mutex_);
+            drop_block(*one.task);
+            one.ends = true;
+        }
         if (one.ends) {
             reply.items = 0;
             ops.complete(*one.task, reply);

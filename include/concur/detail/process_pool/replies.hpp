@@ -12,6 +12,7 @@ namespace concur::inline v0::detail {
 CONCUR_API inline constinit thread_local process_core const* completing_for = nullptr;
 
 inline bool process_core::progress() noexcept {
+    if (inert()) return false;
     std::unique_lock lock(mutex_, std::try_to_lock);
     return lock.owns_lock() && advance(lock);
 }
@@ -23,9 +24,9 @@ inline bool process_core::progress_for_sure() noexcept {
 }
 
 inline bool process_core::advance(std::unique_lock<std::mutex>& lock) noexcept {
-    if (inert()) return false;
     reply_batch batch;
     bool any = false;
+    if (queued_ != 0 && !idle_.empty()) pump();
     while (read_replies(batch)) {
         any = true;
         pump();
@@ -110,6 +111,7 @@ inline void process_core::complete(reply_batch& batch) noexcept {
         blocks = blocks || one.in_block;
         reply_view reply{one.kind, 0, one.payload, one.bytes};
         std::byte* region = nullptr;
+        bool gives_back = false;
         if (one.in_block || one.kind != reply_kind::value) {
             region = view_.replies(one.worker->index);
             reply.pid = view_.worker(one.worker->index).life.pid.load();
@@ -119,6 +121,7 @@ inline void process_core::complete(reply_batch& batch) noexcept {
             auto const size = view_.pool().reply_bytes;
             bool const sound =
                 one.block.offset <= size && one.block.bytes <= size - one.block.offset;
+            gives_back = sound && one.block.offset >= 128 && one.block.offset % 64 == 0;
             reply.data = sound ? region + one.block.offset : one.payload;
             reply.bytes = sound ? static_cast<std::size_t>(one.block.bytes) : 0;
             reply.items = sound ? static_cast<std::size_t>(one.block.items) : 0;
@@ -130,13 +133,15 @@ inline void process_core::complete(reply_batch& batch) noexcept {
         } else if (one.kind == reply_kind::exception) {
             fail_initializer(reply);
         }
-        if (one.in_block && one.block.offset != 0) give_back_reply(region, one.block.offset);
+        if (gives_back) give_back_reply(region, one.block.offset);
     }
     completing_for = before;
     if (blocks) {
         std::lock_guard const lock(mutex_);
         for (std::size_t i = 0; i < batch.size; ++i) {
-            if (batch.all[i].in_block) --batch.all[i].worker->open_replies;
+            auto& worker = *batch.all[i].worker;
+            if (!batch.all[i].in_block || --worker.open_replies != 0) continue;
+            if (worker.is == worker_slot::dead) wake_manager();  // its successor may start now
         }
     }
     if (jobs != 0) retire(jobs);

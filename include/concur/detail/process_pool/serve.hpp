@@ -244,8 +244,13 @@ public:
     /// Turns what there is so far into the reply that says what went wrong.
     void fail(std::exception_ptr const& problem) {
         failed_ = true;
-        auto const bytes = encode_exception(problem);
-        std::memcpy(reply_room(bytes.size()), bytes.data(), bytes.size());
+        try {
+            auto const bytes = encode_exception(problem);
+            std::memcpy(reply_room(bytes.size()), bytes.data(), bytes.size());
+        } catch (std::bad_alloc const&) {
+            drop_block();  // an exception without bytes arrives as std::bad_alloc
+            reply_bytes_ = 0;
+        }
     }
 
     bool failed() const noexcept { return failed_; }

@@ -38,7 +38,7 @@ inline void say_hello(incoming_call&) {}
     blocks_ = arena(each);
     workers_ = std::make_unique<worker_slot[]>(n);
     idle_.reserve(n);
-    timed_.reserve(ring_slots);
+    timed_.reserve(n * ring_slots);
     for (std::size_t i = 0; i < n; ++i) workers_[i].index = i;
     auto const& initializer = settings_.initializer;
     auto const function = initializer.function != 0 ? initializer.function
@@ -91,9 +91,12 @@ inline void process_core::must_not_be_inside(char const* verb) const {
 inline void process_core::wait_idle() {
     if (inert()) return require_open();
     must_not_be_inside("wait_idle()");
-    attend(somebody_waits);
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return all_retired(); });
+    changed_.wait(lock, [this] {
+        if (all_retired()) return true;
+        attend(somebody_waits);
+        return false;
+    });
 }
 
 inline void process_core::shut_down(shutdown_options how) {
@@ -148,7 +151,7 @@ inline void process_core::kill_workers() {
     cancelling_.store(true);
     cancel_everything();
     std::lock_guard const lock(mutex_);
-    for (std::size_t i = 0; i < settings_.workers; ++i) kill(workers_[i]);
+    kill_all();
     changed_.notify_all();
     attend(somebody_waits);
     wake_manager();
@@ -177,7 +180,7 @@ inline void process_core::break_with(std::string problem) noexcept {
         std::fprintf(stderr, "concur: %s\n", problem.c_str());
         broken_text_ = std::move(problem);
         gate_.store(broken);
-        for (std::size_t i = 0; i < settings_.workers; ++i) kill(workers_[i]);
+        kill_all();
         changed_.notify_all();
     }
     fail_everything();
@@ -213,7 +216,6 @@ inline void process_core::take_rings_back() noexcept {
             if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
             take_out(worker, position);
             put_in_front(*task);
-            if (settings_.max_pending != 0) ++pending_;
         }
         if (worker.outstanding == 0) put_to_idle(worker);
     }
@@ -234,6 +236,7 @@ inline void process_core::cancel_everything() noexcept {
         task.take_back(phase_cancelled);
         if (task.ops->remote->keeps_call) task.ops->drop(task);
         count_unrun(task.ops->tasks, unrun::cancelled);
+        pass_lock(task);
         retire(1);
         task.tell();
         task.release();

@@ -86,7 +86,6 @@ private:
     template <class Job>
     static void encode(state& s, remote_core&, call_frame& frame) {
         auto const place = Job::call_of(s).block->give_up();
-        frame.function = reinterpret_cast<std::uintptr_t>(&Entry::run);
         frame.kind = call_frame::chunk | call_frame::in_block;
         frame.bytes = sizeof place;
         std::memcpy(frame.payload, &place, sizeof place);
@@ -179,11 +178,8 @@ private:
 
     template <class Job>
     static constexpr remote_ops travel{
-        &encode<Job>,
-        &complete<Job>,
-        &partial<Job>,
-        &fail<Job>,
-        [](state& s) noexcept -> call_frame& { return Job::tail(s); },
+        &Entry::run,   &encode<Job>, &complete<Job>,
+        &partial<Job>, &fail<Job>,   [](state& s) noexcept -> call_frame& { return Job::tail(s); },
         true};
 };
 

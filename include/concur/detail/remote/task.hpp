@@ -93,7 +93,6 @@ private:
     static void encode(state& s, remote_core& core, call_frame& frame) {
         remote_call& self = Job::call_of(s);
         auto const* const extras = s.ops->extras ? s.ops->extras(s) : nullptr;
-        frame.function = reinterpret_cast<std::uintptr_t>(&entry::run);
         frame.kind = 0;
         call_writer out(core, frame);
         auto const write = [&](auto const&... value) {
@@ -149,11 +148,8 @@ private:
 
     template <class Job>
     static constexpr remote_ops travel{
-        &encode<Job>,
-        &complete_with<Stored>,
-        nullptr,
-        nullptr,
-        [](state& s) noexcept -> call_frame& { return Job::tail(s); },
+        &entry::run, &encode<Job>, &complete_with<Stored>,
+        nullptr,     nullptr,      [](state& s) noexcept -> call_frame& { return Job::tail(s); },
         false};
 };
 

@@ -127,10 +127,13 @@ struct item_header {
     std::uint64_t bytes;
 };
 
+class incoming_call;
+
 /// How a remote task travels: a table per type, behind state_ops.
 struct remote_ops {
-    /// Writes the call; throws what the codec throws. Afterwards the callable is gone, unless
-    /// keeps_call.
+    void (*entry)(incoming_call&);  ///< what the worker calls
+    /// Writes the call but for its function; throws what the codec throws. Afterwards the callable
+    /// is gone, unless keeps_call.
     void (*encode)(state&, remote_core&, call_frame&);
     /// The task is away: takes the reply, counts and publishes.
     void (*complete)(state&, reply_view const&) noexcept;

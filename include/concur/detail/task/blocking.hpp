@@ -73,6 +73,10 @@ bool block_until(Done&& done, Help&& help, state* target, parker& sleeper, time_
             if (!again) yield_thread();
         }
         if (again) continue;
+        if (this_thread_manages) {
+            this_thread_manages->keep_going(deadline);
+            continue;
+        }
         remote_cores::attend_all();
         if (!inside) {
             sleeper.park(deadline);

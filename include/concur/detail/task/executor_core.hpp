@@ -236,6 +236,10 @@ inline bool cancel_task(state& task) noexcept {
     }
     if (core) {
         core->count_unrun(task.ops->tasks, unrun::cancelled);
+        if (task.ops->attend) {  // see pass_lock()
+            task.lock();
+            task.unlock();
+        }
         core->retire_unrun();
     }
     // Last, for callbacks may wait until the executor is idle. It may be gone: they do not need it.

@@ -37,6 +37,8 @@ public:
     virtual void count_done(std::uint64_t phase, std::size_t n) noexcept = 0;
     /// A reply that was counted as a value could not be decoded.
     virtual void count_broken_value() noexcept = 0;
+    /// Only on the executor's own thread, where a callback waits: does its work for a while.
+    virtual void keep_going(time_point until) noexcept = 0;
     /// Memory that the workers see, at a multiple of 64, until free_block(). Throws std::bad_alloc.
     virtual std::byte* allocate_block(std::size_t bytes, block_place& place) = 0;
     virtual void free_block(block_place place) noexcept = 0;
@@ -44,6 +46,16 @@ public:
 protected:
     ~remote_core() = default;
 };
+
+/// Set on an executor's own thread.
+CONCUR_API inline constinit thread_local remote_core* this_thread_manages = nullptr;
+
+/// Before the executor of a task is let go that was decided without publish(): whoever is between
+/// the lock and the reference that held_core takes gets that far.
+inline void pass_lock(state& task) noexcept {
+    task.lock();
+    task.unlock();
+}
 
 /// The executor of a remote task, kept alive while this is; null when the task is done.
 // The core outlives its tasks, and whoever completes one waits for the state's lock to tell the
