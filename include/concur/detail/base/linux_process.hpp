@@ -5,6 +5,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio_ext.h>
@@ -270,6 +271,12 @@ inline bool wait_for_child(pid_t child, int& status) noexcept {
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;
+}
+
+/// What this process frees it keeps, for itself.
+inline void keep_freed_memory() noexcept {
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
 }
 
 }  // namespace concur::inline v0::detail
