@@ -199,6 +199,7 @@ void run_idle(bench::run& r) {
     };
     std::this_thread::sleep_for(std::chrono::milliseconds{50});
     double const before = used();
+    bench::run::check(before > 0, "the kernel does not count (no /proc/<pid>/task/*/schedstat)");
     r.measure(1,
               [&] { std::this_thread::sleep_for(std::chrono::milliseconds{r.size(1000, 500)}); });
     r.counter("cpu_percent", 100 * (used() - before) / r.result().wall);
