@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 #include <boost/asio/steady_timer.hpp>
 
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -46,9 +47,13 @@ task<int> busy(event_loop& loop, concur::thread_pool& pool, int kind) {
 }  // namespace
 
 TEST_CASE("race: request_stop against completion, from two threads") {
-    const watchdog guard("futures of coroutines", 110s);
     concur::thread_pool pool(2);
     event_loop loop;
+    const watchdog guard("futures of coroutines", 110s, [&loop] {
+        std::ostringstream text;
+        loop.dump_tasks(text);
+        return text.str();
+    });
     std::atomic<int> values = 0;
     std::atomic<int> cancelled = 0;
     const auto hammer = [&](int first) {

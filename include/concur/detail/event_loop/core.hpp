@@ -144,9 +144,7 @@ public:
         if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // [loop end]
     }
 
-    // Of the strand that runs; the loop's thread only.
-    std::coroutine_handle<> next_frame;
-    strand* running = nullptr;
+    strand* running = nullptr;  // the loop's thread only
 
 private:
     [[gnu::cold]] ~loop_core();
@@ -274,10 +272,10 @@ inline void strand::resume(std::coroutine_handle<> frame) {
     {
         task_context context = root->context();
         scoped_context const scope(this_task_context, context);
-        loop.next_frame = frame;
+        next_frame = frame;
         do {
-            std::exchange(loop.next_frame, nullptr).resume();
-        } while (loop.next_frame);
+            std::exchange(next_frame, nullptr).resume();
+        } while (next_frame);
         root->hooks = context.hooks;
     }
     loop.running = outer;

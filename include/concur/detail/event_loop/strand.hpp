@@ -111,7 +111,8 @@ public:
     frame_head* first = nullptr;      // of its first coroutine
     frame_head* innermost = nullptr;  // while suspended: the coroutine that is
     suspension* waiting = nullptr;
-    strand* next_live = nullptr;  // in the loop's ring of strands
+    std::coroutine_handle<> next_frame;  // of the coroutine that goes on
+    strand* next_live = nullptr;         // in the loop's ring of strands
     strand* previous_live = nullptr;
     bool cancel_pending = false;
     bool ended = false;

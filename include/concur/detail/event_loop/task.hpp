@@ -67,7 +67,7 @@ public:
         void await_suspend(std::coroutine_handle<Promise> h) const noexcept {
             promise_base& self = h.promise();
             if (self.parent) {
-                self.on->core->next_frame = self.parent->handle();
+                self.on->next_frame = self.parent->handle();
             } else {
                 self.on->ended = true;
             }
@@ -198,7 +198,7 @@ public:
         promise_base& child = child_.promise();
         child.parent = &above;
         child.on = above.on;
-        above.on->core->next_frame = child.handle();
+        above.on->next_frame = child.handle();
     }
     T await_resume() { return child_.promise().take(); }
 
