@@ -65,7 +65,7 @@ inline void say_hello(incoming_call&) {}
     header.bytes = bytes.size();
     auto* const block = allocate_block(header.arguments_at() + bytes.size(), initializer_at_);
     std::memcpy(block, &header, sizeof header);
-    std::memcpy(block + header.arguments_at(), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(block + header.arguments_at(), bytes.data(), bytes.size());
 }
 
 [[gnu::cold]] inline void process_core::make_nursery() {
