@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -88,7 +89,10 @@ public:
     pit(const pit&) = delete;
     pit& operator=(const pit&) = delete;
 
-    nursery& open() { return home.emplace(options); }
+    nursery& open() {
+        home = std::make_unique<nursery>(options);
+        return *home;
+    }
 
     void start(std::uint32_t index) {
         memory->lives[index].phase.store(worker_life::asked);
@@ -127,7 +131,7 @@ public:
     unique_fd fd;
     shared* memory = nullptr;
     nursery_options options;
-    std::optional<nursery> home;
+    std::unique_ptr<nursery> home;  // std::optional makes g++ 12 see uninitialised members
 };
 
 }  // namespace process
