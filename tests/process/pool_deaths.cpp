@@ -34,7 +34,9 @@ std::vector<int> workers_of(concur::process_pool& pool, const std::vector<int>& 
 
 int nursery_of(concur::process_pool& pool) {
     for (;;) {
-        const int nursery = parent_of(pool.submit([] { return getpid(); }).get());
+        // A worker whose nursery was killed lives for a moment yet, and may take the task with it.
+        const concur::task_options again{.retries = 20};
+        const int nursery = parent_of(pool.submit(again, [] { return getpid(); }).get());
         if (nursery != 0) return nursery;
     }
 }

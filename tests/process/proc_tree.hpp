@@ -2,17 +2,23 @@
 // Which processes there are, from /proc.
 #pragma once
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 namespace process {
 
+/// Empty when there is no such file, or when the process that it tells of ends meanwhile.
 inline std::string file_content(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::string content;
+    if (std::FILE* const file = std::fopen(path.c_str(), "re")) {
+        char part[4096];
+        while (const auto got = std::fread(part, 1, sizeof part, file)) content.append(part, got);
+        std::fclose(file);
+    }
+    return content;
 }
 
 /// Of all threads of a process; zombies too.
