@@ -10,7 +10,10 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <csignal>
+#include <set>
+#include <thread>
 
 using namespace process;
 using conformance::eventually;
@@ -19,6 +22,11 @@ using namespace std::chrono_literals;
 namespace {
 
 /// The workers of a pool, by their parent; waits until all are there. `killed` ones may still be.
+int nap() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return getpid();
+}
+
 std::vector<int> workers_of(concur::process_pool& pool, const std::vector<int>& killed = {}) {
     const int nursery = parent_of(pool.submit([] { return getpid(); }).get());
     std::vector<int> pids;
@@ -29,6 +37,14 @@ std::vector<int> workers_of(concur::process_pool& pool, const std::vector<int>& 
         });
         return pids.size() == pool.worker_count();
     });
+    // A pool gives up when too many workers in a row die before they have said anything: so all of
+    // these speak first.
+    std::set<int> spoke;
+    while (spoke.size() < pids.size()) {
+        std::vector<concur::future<int>> naps;
+        for (std::size_t i = 0; i != pids.size(); ++i) naps.push_back(pool.submit(&nap));
+        for (auto& one : naps) spoke.insert(one.get());
+    }
     return pids;
 }
 
