@@ -13,6 +13,7 @@
 #include <latch>
 #include <mutex>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -107,13 +108,21 @@ bool holds_within(std::chrono::milliseconds limit, Condition condition) {
     return true;
 }
 
-inline std::size_t live_threads() {
+/// The ids of the threads of this process.
+inline std::set<std::string> live_threads() {
+    std::set<std::string> ids;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+        ids.insert(entry.path().filename());
+    return ids;
+}
+/// How many threads there are besides those of `before`. One that was joined may stand in /proc for
+/// a moment yet, so a difference of numbers would not tell.
+inline std::size_t threads_besides(const std::set<std::string>& before) {
     std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry :
-         std::filesystem::directory_iterator("/proc/self/task"))
-        ++count;
+    for (const auto& id : live_threads()) count += !before.contains(id);
     return count;
 }
+inline bool none_but(const std::set<std::string>& before) { return threads_besides(before) == 0; }
 
 /// What happened to the probes that share it.
 struct tally {

@@ -188,8 +188,6 @@ private:
     [[gnu::cold]] void cancel_queued() noexcept;
     [[gnu::cold]] void report_stuck() noexcept;
     [[gnu::cold]] void join_thread() noexcept;
-    [[gnu::cold]] state_ref next_dependent() noexcept;
-    static void unlink(dependent_link& link) noexcept;
 
     static constexpr std::size_t batch = 64;
     enum gate_state : std::uint32_t { open, shut };
@@ -226,8 +224,8 @@ private:
     std::mutex mutex_;  // of the following
     std::condition_variable changed_;
     std::condition_variable space_;
-    std::size_t pending_ = 0;    // only with max_pending
-    dependent_link dependents_;  // ring
+    std::size_t pending_ = 0;  // only with max_pending
+    dependent_list dependents_;
 
     std::mutex join_mutex_;
     std::thread thread_;
@@ -285,7 +283,6 @@ inline void strand::resume(std::coroutine_handle<> frame) {
 // ---- implementation: submitters
 
 inline loop_core::loop_core(options o) : executor_core(o.on_error), options_(std::move(o)) {
-    dependents_.next = dependents_.previous = &dependents_;
     guard_.emplace(io_.get_executor());
 }
 
@@ -364,26 +361,11 @@ inline void loop_core::retire_unrun() noexcept {
 }
 
 inline void loop_core::add_dependent(dependent_link& link) {
-    std::unique_lock lock(mutex_);
-    link.next = &dependents_;
-    link.previous = dependents_.previous;
-    link.previous->next = link.next->previous = &link;
-    lock.unlock();
-    // Whoever ends the loop may have looked at the list before.
+    dependents_.add(link);
     if (cancelling_.load()) cancel_queued();
 }
 
-inline void loop_core::remove_dependent(dependent_link& link) noexcept {
-    std::lock_guard const lock(mutex_);
-    unlink(link);
-}
-
-/// May be called again for the same link.
-inline void loop_core::unlink(dependent_link& link) noexcept {
-    link.previous->next = link.next;
-    link.next->previous = link.previous;
-    link.next = link.previous = &link;
-}
+inline void loop_core::remove_dependent(dependent_link& link) noexcept { dependents_.remove(link); }
 
 // ---- implementation: strands and deadlines
 

@@ -302,15 +302,6 @@ inline void loop_core::abandon_thread() noexcept {
     if (thread_.joinable()) thread_.detach();
 }
 
-inline state_ref loop_core::next_dependent() noexcept {
-    std::lock_guard const lock(mutex_);
-    dependent_link& link = *dependents_.next;
-    if (&link == &dependents_) return {};
-    state_ref task = state_ref::share(*link.task);
-    unlink(link);
-    return task;
-}
-
 /// By the thread that shuts down, for the loop may be in a long task.
 inline void loop_core::cancel_queued() noexcept {
     auto const decide = [](state& task) {
@@ -326,7 +317,7 @@ inline void loop_core::cancel_queued() noexcept {
         }
     }
     while (auto* const item = by_priority_.take(false)) decide(static_cast<state&>(*item));
-    while (state_ref const task = next_dependent()) cancel_task(*task);
+    while (state_ref const task = dependents_.take()) cancel_task(*task);
 }
 
 inline loop_core::~loop_core() {

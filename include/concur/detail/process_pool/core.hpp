@@ -206,11 +206,9 @@ private:
     template <class Decide>
     void empty_queue(Decide&& decide) noexcept;
     void take_rings_back() noexcept;
-    state_ref next_dependent() noexcept;
     bool all_retired() const noexcept { return retired_.load() == admitted_.load(); }
     std::string broken_text() const;
     void must_not_be_inside(char const* verb) const;
-    void unlink(dependent_link& link) noexcept;
     void join_manager() noexcept;
 
     process_settings const settings_;
@@ -234,7 +232,7 @@ private:
     worker_slot* to_ring_ = nullptr;  // whose bells are due, under the lock
     std::size_t unread_ = 0;          // submits since the last look at the replies
     std::vector<timed_call> timed_;
-    dependent_link dependents_;
+    dependent_list dependents_;
     std::size_t pending_ = 0;  // with max_pending
     block_place initializer_at_{};
     std::uint64_t initializer_function_ = 0;
@@ -411,26 +409,13 @@ inline void process_core::release() noexcept {
 }
 
 inline void process_core::add_dependent(dependent_link& link) {
-    std::unique_lock lock(mutex_);
-    link.next = &dependents_;
-    link.previous = dependents_.previous;
-    link.previous->next = link.next->previous = &link;
-    lock.unlock();
-    // Whoever ends the pool may have looked at the list before.
+    dependents_.add(link);
     if (cancelling_.load()) cancel_everything();
     if (gate_.load() == broken) fail_everything();
 }
 
 inline void process_core::remove_dependent(dependent_link& link) noexcept {
-    std::lock_guard const lock(mutex_);
-    unlink(link);
-}
-
-/// May be called again for the same link.
-inline void process_core::unlink(dependent_link& link) noexcept {
-    link.previous->next = link.next;
-    link.next->previous = link.previous;
-    link.next = link.previous = &link;
+    dependents_.remove(link);
 }
 
 inline std::byte* process_core::allocate_block(std::size_t bytes, block_place& place) {

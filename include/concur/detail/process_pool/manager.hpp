@@ -19,7 +19,6 @@ struct process_core::lost_calls {
         std::size_t worker = 0;
         std::uint64_t block = 0;
         std::size_t items = 0;
-        std::size_t bytes = 0;
     };
     std::vector<one> all;
     reply_batch last_replies;

@@ -13,9 +13,7 @@ inline void say_hello(incoming_call&) {}
 
 [[gnu::cold]] inline process_core::process_core(process_settings settings,
                                                 handler<std::exception_ptr> on_error)
-    : remote_core(std::move(on_error)), settings_(std::move(settings)) {
-    dependents_.next = dependents_.previous = &dependents_;
-}
+    : remote_core(std::move(on_error)), settings_(std::move(settings)) {}
 
 /// Throws broken_executor, std::system_error.
 [[gnu::cold]] inline void process_core::start() {
@@ -221,16 +219,6 @@ inline void process_core::take_rings_back() noexcept {
     }
 }
 
-/// Takes a task that waits for inputs out of the list; null when there is none.
-inline state_ref process_core::next_dependent() noexcept {
-    std::lock_guard const lock(mutex_);
-    dependent_link& link = *dependents_.next;
-    if (&link == &dependents_) return {};
-    state_ref task = state_ref::share(*link.task);
-    unlink(link);
-    return task;
-}
-
 inline void process_core::cancel_everything() noexcept {
     empty_queue([this](state& task) {
         task.take_back(phase_cancelled);
@@ -241,7 +229,7 @@ inline void process_core::cancel_everything() noexcept {
         task.tell();
         task.release();
     });
-    while (state_ref const task = next_dependent()) cancel_task(*task);
+    while (state_ref const task = dependents_.take()) cancel_task(*task);
 }
 
 inline void process_core::fail_everything() noexcept {
@@ -254,7 +242,7 @@ inline void process_core::fail_everything() noexcept {
         }
         retire(1);
     });
-    while (state_ref task = next_dependent()) {
+    while (state_ref task = dependents_.take()) {
         if (!task->claim_unready()) continue;
         fail_claimed(*task.give_up(), problem);
         retire_unrun();

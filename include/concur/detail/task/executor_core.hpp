@@ -28,11 +28,52 @@ struct wait_place {
 /// How a task ended without a worker: cancelled, or failed because an input did.
 enum class unrun : std::uint8_t { cancelled, failed };
 
-/// A member of an executor's list of tasks that wait for inputs, so that shutdown can cancel them.
+/// A member of an executor's list of tasks that wait for inputs.
 struct dependent_link {
     dependent_link* next = nullptr;
     dependent_link* previous = nullptr;
     state* task = nullptr;
+};
+
+/// The tasks of an executor that wait for inputs, so that its end can cancel them: a ring. Any
+/// thread. Whoever adds looks afterwards whether the executor is ending: who ends it may have
+/// looked at the list before.
+class dependent_list {
+public:
+    dependent_list() { ring_.next = ring_.previous = &ring_; }
+    dependent_list(dependent_list const&) = delete;
+    dependent_list& operator=(dependent_list const&) = delete;
+
+    void add(dependent_link& link) {
+        std::lock_guard const lock(mutex_);
+        link.next = &ring_;
+        link.previous = ring_.previous;
+        link.previous->next = link.next->previous = &link;
+    }
+    /// May be called for a link that take() has removed.
+    void remove(dependent_link& link) noexcept {
+        std::lock_guard const lock(mutex_);
+        unlink(link);
+    }
+    /// Removes a task; null when there is none.
+    state_ref take() noexcept {
+        std::lock_guard const lock(mutex_);
+        dependent_link& link = *ring_.next;
+        if (&link == &ring_) return {};
+        state_ref task = state_ref::share(*link.task);
+        unlink(link);
+        return task;
+    }
+
+private:
+    static void unlink(dependent_link& link) noexcept {
+        link.previous->next = link.next;
+        link.next->previous = link.previous;
+        link.next = link.previous = &link;
+    }
+
+    std::mutex mutex_;
+    dependent_link ring_;
 };
 
 /// Cancels a task that was sent away, if no worker has started it.

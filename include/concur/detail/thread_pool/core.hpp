@@ -145,8 +145,6 @@ private:
     [[gnu::cold]] void break_with(std::string problem) noexcept;
     template <class Decide>
     void drain(Decide&& decide) noexcept;
-    [[gnu::cold]] state_ref next_dependent() noexcept;
-    static void unlink(dependent_link& link) noexcept;
     [[gnu::cold]] void cancel_everything() noexcept;
     [[gnu::cold]] void fail_everything() noexcept;
     [[gnu::cold]] std::string broken_text() const;
@@ -180,7 +178,7 @@ private:
     std::condition_variable space_;
     std::size_t pending_ = 0;  // only with max_pending
     std::string broken_text_;
-    dependent_link dependents_;  // ring
+    dependent_list dependents_;
 
     std::mutex join_mutex_;  // while threads are joined
     std::mutex wait_mutex_;  // of every worker's waits
@@ -192,7 +190,6 @@ inline thread_pool_core::thread_pool_core(options o)
     : executor_core(o.on_error),
       options_(std::move(o)),
       workers_(new pool_worker[options_.workers]) {
-    dependents_.next = dependents_.previous = &dependents_;
     for (std::size_t i = 0; i < options_.workers; ++i) {
         workers_[i].index = i;
         workers_[i].random = mix64(i + 1);
@@ -311,26 +308,13 @@ inline void thread_pool_core::retire_unrun() noexcept {
 }
 
 inline void thread_pool_core::add_dependent(dependent_link& link) {
-    std::unique_lock lock(mutex_);
-    link.next = &dependents_;
-    link.previous = dependents_.previous;
-    link.previous->next = link.next->previous = &link;
-    lock.unlock();
-    // Whoever ends the pool may have looked at the list before.
+    dependents_.add(link);
     if (cancelling_.load()) cancel_everything();
     if (gate_.load() == broken) fail_everything();
 }
 
 inline void thread_pool_core::remove_dependent(dependent_link& link) noexcept {
-    std::lock_guard const lock(mutex_);
-    unlink(link);
-}
-
-/// May be called again for the same link.
-inline void thread_pool_core::unlink(dependent_link& link) noexcept {
-    link.previous->next = link.next;
-    link.next->previous = link.previous;
-    link.next = link.previous = &link;
+    dependents_.remove(link);
 }
 
 }  // namespace concur::inline v0::detail

@@ -127,16 +127,6 @@ void thread_pool_core::drain(Decide&& decide) noexcept {
     while (auto* const item = by_priority_.take(false)) decide(static_cast<state&>(*item));
 }
 
-/// Takes a task that waits for inputs out of the list; null when there is none.
-inline state_ref thread_pool_core::next_dependent() noexcept {
-    std::lock_guard const lock(mutex_);
-    dependent_link& link = *dependents_.next;
-    if (&link == &dependents_) return {};
-    state_ref task = state_ref::share(*link.task);
-    unlink(link);
-    return task;
-}
-
 inline thread_pool_core::~thread_pool_core() {
     // What is left in the queues was decided by others: cancelled, or run inside a wait.
     drain([](state& task) { task.release(); });
@@ -147,7 +137,7 @@ inline void thread_pool_core::cancel_everything() noexcept {
         cancel_task(task);
         task.release();
     });
-    while (state_ref const task = next_dependent()) cancel_task(*task);
+    while (state_ref const task = dependents_.take()) cancel_task(*task);
 }
 
 inline void thread_pool_core::fail_everything() noexcept {
@@ -158,7 +148,7 @@ inline void thread_pool_core::fail_everything() noexcept {
         retire_unrun();
     };
     drain(fail);
-    while (state_ref task = next_dependent()) fail(*task.give_up());
+    while (state_ref task = dependents_.take()) fail(*task.give_up());
 }
 
 inline executor_stats thread_pool_core::stats() const {
