@@ -209,7 +209,8 @@ private:
     friend raw_access;
     std::size_t position() const noexcept { return position_; }
 
-    void raw(void const* from, std::size_t bytes, std::size_t alignment) {
+    // Inlined, the size is mostly a constant: then this is a compare and a move.
+    [[gnu::always_inline]] void raw(void const* from, std::size_t bytes, std::size_t alignment) {
         if (bytes == 0) return;  // memcpy wants no null pointers, not even for nothing
         auto const begin = align_up(position_, alignment);
         if (begin > capacity_ || bytes > capacity_ - begin) throw_full();

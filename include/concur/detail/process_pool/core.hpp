@@ -136,12 +136,13 @@ private:
     void encode(state& task);
     std::uint64_t portable(std::uint64_t function);
     std::uint64_t learn_module(std::uint64_t function);
-    void push(state& task) noexcept;
+    void push(state& task, int priority) noexcept;
     state* pop() noexcept;
     void pump() noexcept;
     worker_slot* choose(bool ahead) noexcept;
-    bool offer_at_once(state& task) noexcept;
-    void queue_up(state& task) noexcept;
+    void hand_over(state& task) noexcept;
+    void relieve(std::unique_lock<std::mutex>& lock) noexcept;
+    void watch_backlog() noexcept;
     void offer(worker_slot& worker, state& task) noexcept;
     void offer_and_ring_later(worker_slot& worker, state& task) noexcept;
     bool rebalance() noexcept;
@@ -245,6 +246,7 @@ private:
     std::size_t depth_ = 1;
     std::size_t replies_since_ = 0;
     std::size_t looks_in_vain_ = 0;
+    std::size_t reads_ = 0;  // that found something, since the manager looked
     time_point measured_at_;
 
     std::atomic<waiter*> callbacks_{nullptr};
@@ -255,6 +257,7 @@ private:
     std::atomic<bool> killed_{false};
     std::atomic<bool> ended_{false};
     std::atomic<std::size_t> references_{1};
+    std::atomic<std::size_t> waiting_for_rest_{0};        // in wait_idle()
     alignas(64) std::atomic<std::uint64_t> admitted_{0};  // jobs
     std::atomic<std::uint64_t> internal_{0};              // of these no tasks
     std::atomic<std::uint64_t> refused_{0};
@@ -395,7 +398,8 @@ inline void process_core::retire(std::uint64_t jobs) noexcept {
     retain();
     retired_.fetch_add(jobs);
     if (all_retired()) {
-        {
+        // Whoever waits has said so before it looked at the counts.
+        if (waiting_for_rest_.load() != 0) {
             std::lock_guard const lock(mutex_);  // nobody is between looking and sleeping
             changed_.notify_all();
         }

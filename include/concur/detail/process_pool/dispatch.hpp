@@ -29,7 +29,7 @@ inline void process_core::enqueue(state& task) noexcept {
         return retire(1);
     }
     if (task.look() & stop_asked) return stop_before_start(task);
-    if (!offer_at_once(task)) queue_up(task);
+    hand_over(task);
     if (gate_.load() != open) {
         if (cancelling_.load()) cancel_everything();
         if (gate_.load() == broken) fail_everything();
@@ -55,38 +55,43 @@ inline void process_core::stop_before_start(state& task) noexcept {
     task.release();
 }
 
-/// The usual way: nothing is queued, and a worker has room.
-inline bool process_core::offer_at_once(state& task) noexcept {
+/// To a worker that has room, or into the queue.
+inline void process_core::hand_over(state& task) noexcept {
     std::unique_lock lock(mutex_);
-    if (queued_ != 0 || priority_of(task) != 0) return false;
-    worker_slot* const worker = choose(true);
-    if (!worker) return false;
-    offer(*worker, task);
-    lock.unlock();
-    view_.worker(worker->index).bell.ring();
-    return true;
+    int const priority = priority_of(task);
+    if (queued_ == 0 && priority == 0) {
+        if (worker_slot* const worker = choose(true)) {
+            offer(*worker, task);
+            lock.unlock();
+            return view_.worker(worker->index).bell.ring();
+        }
+    }
+    if (priority > 0) take_rings_back();  // what nobody has started comes behind it
+    push(task, priority);
+    constexpr std::size_t now_and_then = 16;
+    if (depth_ == 1 || !idle_.empty() || ++unread_ >= now_and_then) {
+        unread_ = 0;
+        return relieve(lock);
+    }
+    watch_backlog();
 }
 
 /// The pool has more to do than it can. Whoever submits reads replies too, a few at a time: so a
 /// stream of short tasks needs no other thread.
-inline void process_core::queue_up(state& task) noexcept {
-    constexpr std::size_t now_and_then = 16;
+[[gnu::noinline]] inline void process_core::relieve(std::unique_lock<std::mutex>& lock) noexcept {
     reply_batch batch;
-    {
-        std::lock_guard const lock(mutex_);
-        if (priority_of(task) > 0) take_rings_back();  // what nobody has started comes behind it
-        push(task);
-        if (depth_ == 1 || !idle_.empty() || ++unread_ >= now_and_then) {
-            unread_ = 0;
-            read_replies(batch);
-            pump();
-        }
-        if (queued_ != 0) {
-            attend(backlog);
-            if (!any_alive()) wake_manager();  // nobody replies, so nobody else would start one
-        }
-    }
+    read_replies(batch);
+    pump();
+    watch_backlog();
+    lock.unlock();
     complete(batch);
+}
+
+/// Under the lock.
+inline void process_core::watch_backlog() noexcept {
+    if (queued_ == 0) return;
+    attend(backlog);
+    if (!any_alive()) wake_manager();  // nobody replies, so nobody else would start one
 }
 
 inline void process_core::encode(state& task) {
@@ -133,9 +138,9 @@ inline std::uint64_t process_core::portable(std::uint64_t function) {
 
 // ---- the queue; all under the lock
 
-inline void process_core::push(state& task) noexcept {
+inline void process_core::push(state& task, int priority) noexcept {
     ++queued_;
-    if (int const priority = priority_of(task); priority != 0) {
+    if (priority != 0) {
         try {
             return by_priority_.push(priority, task);
         } catch (std::bad_alloc const&) {

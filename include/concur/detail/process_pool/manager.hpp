@@ -95,12 +95,15 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
     auto const wanted = attention_.load();
     bool leads = wanted != none;
     if (wanted == backlog) {
-        // Tasks queue and nobody reads. The rings hold about 200 us of work: of short tasks it is
-        // enough to look twice in that time, which costs the workers no wake-ups.
+        // Tasks queue, and perhaps nobody reads. The rings hold about 200 us of work: of short
+        // tasks it is enough to look twice in that time, which costs the workers no wake-ups; and
+        // now and then while whoever submits does read.
         std::lock_guard const lock(mutex_);
+        bool const others_read = std::exchange(reads_, 0) > 2;
         if (depth_ > 8) {
             leads = false;
-            until = std::min(until, deadline_after(std::chrono::microseconds(100)));
+            auto const pause = std::chrono::microseconds(others_read ? 1000 : 100);
+            until = std::min(until, deadline_after(pause));
         }
     }
     leads = leads && !led_.exchange(true);

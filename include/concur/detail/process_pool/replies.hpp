@@ -48,6 +48,7 @@ inline bool process_core::read_replies(reply_batch& batch) noexcept {
         if (worker.outstanding != 0) any = read_replies_of(worker, batch) || any;
     }
     replies_since_ += batch.size;
+    reads_ += batch.size != 0;
     if (batch.size == 0 && queued_ != 0) ++looks_in_vain_;
     if (replies_since_ >= 2 * depth_ || looks_in_vain_ >= 64) tune();
     return any;
@@ -202,10 +203,9 @@ inline bool process_core::may_be_replied(state const& task) const noexcept {
 
 /// Looks for about as long as a blocked wake-up takes, while CPUs are spare. True: something moved.
 inline bool process_core::poll_for(state& task) noexcept {
-    static bool const polls = usable_cpus() > 1;
+    bool const polls = view_.pool().most_awake > 0;
     constexpr auto worth = std::chrono::microseconds(30);
-    if (progress() || task.done()) return true;
-    if (!polls) return false;
+    if (!polls) return progress() || task.done();
     time_point until{};
     for (;;) {
         for (int i = 0; i < 32; ++i) {

@@ -74,6 +74,8 @@ inline void say_hello(incoming_call&) {}
     options.lives_offset = pool_view::workers_at() + offsetof(worker_memory, life);
     options.stride = sizeof(worker_memory);
     options.workers = settings_.workers;
+    auto const cpus = static_cast<std::size_t>(view_.pool().most_awake) + 1;
+    options.threads = std::max<std::size_t>(cpus / settings_.workers, 1);  // asked once: 0.1 ms
     options.control_offset = offsetof(pool_memory, control);
     options.entry = &serve_pool;
     nursery_ = std::make_unique<nursery>(options);
@@ -89,12 +91,16 @@ inline void process_core::must_not_be_inside(char const* verb) const {
 inline void process_core::wait_idle() {
     if (inert()) return require_open();
     must_not_be_inside("wait_idle()");
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] {
-        if (all_retired()) return true;
-        attend(somebody_waits);
-        return false;
-    });
+    waiting_for_rest_.fetch_add(1);
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] {
+            if (all_retired()) return true;
+            attend(somebody_waits);
+            return false;
+        });
+    }
+    waiting_for_rest_.fetch_sub(1);
 }
 
 inline void process_core::shut_down(shutdown_options how) {
