@@ -184,10 +184,11 @@ private:
     void lose_item(worker_slot& worker, std::uint64_t position, state& task,
                    lost_calls& lost) noexcept;
     void nursery_is_gone(lost_calls& lost) noexcept;
-    void make_nursery();
+    std::unique_ptr<nursery> make_nursery();
+    void replace_nursery() noexcept;
     void place_initializer();
     std::string ending_text(worker_slot const& worker) const;
-    ending ending_of_worker(worker_slot const& worker) const noexcept;
+    bool knows_ending(worker_slot& worker) const noexcept;
     std::exception_ptr problem_of(worker_slot const& worker, state const& task) const noexcept;
     bool may_retry(state& task, worker_slot const& worker, std::int32_t attempt) const noexcept;
     void settle(lost_calls& lost) noexcept;
@@ -216,7 +217,7 @@ private:
     std::uint32_t const generation_ = fork_generation();
     segment segment_;
     pool_view view_;
-    std::unique_ptr<nursery> nursery_;
+    std::unique_ptr<nursery> nursery_;  // null while the pool's own thread makes another one
     std::unique_ptr<worker_slot[]> workers_;
     std::thread manager_;
     std::thread::id manager_id_;
@@ -278,6 +279,8 @@ struct process_core::worker_slot {
     std::int64_t late_start = 0;  // when that had started
     std::uint32_t generation_before = 0;
     time_point not_before;  // it is started, for it could not be a moment ago
+    ending how;             // it ended, as far as is known
+    time_point over_since;  // unless zero: its end was seen, but not how it ended
     std::size_t given = 0;  // tasks since its start
     std::size_t outstanding = 0;
     std::optional<call_side> ring;

@@ -244,7 +244,8 @@ inline bool process_core::takes_calls(worker_slot const& worker) const noexcept 
 inline void process_core::put_to_idle(worker_slot& worker) noexcept {
     if (worker.idle || !takes_calls(worker)) return;
     worker.idle = true;
-    idle_.push_back(&worker);  // never more than were reserved
+    // Never more than were reserved. One that has only just been started comes last.
+    idle_.insert(worker.replied ? idle_.end() : idle_.begin(), &worker);
 }
 
 inline void process_core::offer(worker_slot& worker, state& task) noexcept {

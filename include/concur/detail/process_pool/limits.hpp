@@ -12,6 +12,13 @@ namespace concur::inline v0::detail {
 inline void process_core::kill(worker_slot& worker) noexcept {
     auto& life = view_.worker(worker.index).life;
     if (!nursery_ || life.phase.load() == worker_life::ended) return;
+    // Its parent may be stopped: better not to need it.
+    auto const& death = view_.worker(worker.index).death;
+    if (pid_t const pid = death.holder(); pid != 0) {
+        auto const process = open_pidfd(pid);
+        // It holds its sensor yet, so no other process had got that number before.
+        if (process && death.holder() == pid && send_signal(process, SIGKILL)) return;
+    }
     try {
         nursery_->kill(static_cast<std::uint32_t>(worker.index), life.generation.load(), SIGKILL);
     } catch (broken_executor const&) {

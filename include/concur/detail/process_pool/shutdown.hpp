@@ -43,7 +43,7 @@ inline void say_hello(incoming_call&) {}
                                                     : reinterpret_cast<std::uintptr_t>(&say_hello);
     initializer_function_ = portable(function);
     if (initializer.function != 0) place_initializer();
-    make_nursery();
+    nursery_ = make_nursery();
     {
         std::lock_guard const lock(mutex_);
         for (std::size_t i = 0; i < n; ++i) start_over(workers_[i]);
@@ -66,7 +66,7 @@ inline void say_hello(incoming_call&) {}
     if (!bytes.empty()) std::memcpy(block + header.arguments_at(), bytes.data(), bytes.size());
 }
 
-[[gnu::cold]] inline void process_core::make_nursery() {
+[[gnu::cold]] inline std::unique_ptr<nursery> process_core::make_nursery() {
     nursery_options options;
     options.start = settings_.start;
     options.segment_fd = segment_.fd();
@@ -76,11 +76,11 @@ inline void say_hello(incoming_call&) {}
     options.workers = settings_.workers;
     options.control_offset = offsetof(pool_memory, control);
     options.entry = &serve_pool;
-    nursery_ = std::make_unique<nursery>(options);
+    return std::make_unique<nursery>(options);
 }
 
 inline void process_core::must_not_be_inside(char const* verb) const {
-    if (completing_for == this) {
+    if (completing::tasks_of(*this)) {
         throw would_deadlock(text(
             "%s inside a callback of the same executor would wait for that very callback", verb));
     }
@@ -130,7 +130,7 @@ inline void process_core::join_manager() noexcept {
 
 inline void process_core::leave() noexcept {
     if (inert()) return;
-    if (completing_for == this) {
+    if (completing::tasks_of(*this)) {
         shut_down({.wait = false, .cancel_pending = false});
         std::lock_guard const lock(mutex_);
         if (manager_.joinable()) manager_.detach();
