@@ -33,6 +33,7 @@ struct process_settings {
     std::size_t memory_limit;
     std::size_t max_pending;
     start_method start;
+    std::string name;
     travelling_initializer initializer;
 };
 
@@ -148,7 +149,8 @@ private:
     bool takes_calls(worker_slot const& worker) const noexcept;
     void put_to_idle(worker_slot& worker) noexcept;
     void take_out(worker_slot& worker, std::uint64_t position) noexcept;
-    void put_in_front(state& task) noexcept;
+    void put_back(state* tasks) noexcept;
+    bool put_back_by_priority(state& task) noexcept;
     void drop_block(state& task) noexcept;
     void stop_before_start(state& task) noexcept;
     bool any_alive() const noexcept;
@@ -188,6 +190,7 @@ private:
     void replace_nursery() noexcept;
     void place_initializer();
     std::string ending_text(worker_slot const& worker) const;
+    std::string title() const;
     bool knows_ending(worker_slot& worker) const noexcept;
     std::exception_ptr problem_of(worker_slot const& worker, state const& task) const noexcept;
     bool may_retry(state& task, worker_slot const& worker, std::int32_t attempt) const noexcept;
@@ -205,8 +208,8 @@ private:
     void fail_everything() noexcept;
     void cancel_everything() noexcept;
     template <class Decide>
-    void empty_queue(Decide&& decide) noexcept;
-    void take_rings_back() noexcept;
+    void empty_queue(bool begun_too, Decide&& decide) noexcept;
+    void take_rings_back(bool begun_too = true) noexcept;
     bool all_retired() const noexcept { return retired_.load() == admitted_.load(); }
     std::string broken_text() const;
     void must_not_be_inside(char const* verb) const;
@@ -228,6 +231,7 @@ private:
     state* first_ = nullptr;  // the queue
     state* last_ = nullptr;
     std::size_t queued_ = 0;
+    std::uint32_t last_order_ = 0;  // call_frame::order
     priority_queue by_priority_;
     std::vector<worker_slot*> idle_;  // last used last
     worker_slot* to_ring_ = nullptr;  // whose bells are due, under the lock

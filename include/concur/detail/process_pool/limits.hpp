@@ -38,12 +38,14 @@ inline void process_core::recycle(worker_slot& worker) noexcept {
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
     auto const oldest = ring.oldest();  // revoking moves it on
+    state* taken = nullptr;
     for (auto position = ring.next(); position-- != oldest;) {
         state* const task = worker.calls[position % ring_slots];
         if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
         take_out(worker, position);
-        put_in_front(*task);
+        task->set_next(std::exchange(taken, task));
     }
+    put_back(taken);
     worker.calls[ring.offer(0, call_frame::quit, 0, [](std::byte*) {}) % ring_slots] = nullptr;
     view_.worker(worker.index).bell.ring();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The pool's own thread: sees workers die and starts others, ends what runs too long, calls
-// callbacks, and reads replies where nobody waits who does. It sleeps until one of these is needed.
+// The pool's own thread: sees workers die and starts others, ends what runs too long, and reads
+// replies where nobody waits who does. It sleeps until one of these is needed.
 #pragma once
 
 #include <concur/detail/process_pool/limits.hpp>
@@ -31,7 +31,7 @@ struct process_core::lost_calls {
 };
 
 inline void process_core::manage() noexcept {
-    name_thread("concur pool");
+    name_thread(settings_.name.empty() ? "concur pool" : settings_.name.c_str());
     this_thread_manages = this;
     for (;;) {
         auto const seen = view_.pool().control.load();
@@ -138,43 +138,6 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
     }
 }
 
-// ---- callbacks
-
-inline void process_core::call_back(waiter* list) noexcept {
-    admitted_.fetch_add(1);
-    internal_.fetch_add(1);
-    auto* head = callbacks_.load();
-    do {
-        list->previous = head;
-    } while (!callbacks_.compare_exchange_weak(head, list));
-    if (ended_.load()) {
-        run_callbacks();
-    } else {
-        wake_manager();
-    }
-}
-
-inline void process_core::run_callbacks() noexcept {
-    waiter* lists = callbacks_.exchange(nullptr);
-    waiter* ordered = nullptr;
-    while (lists) {  // the newest first: turn them round
-        waiter* const older = lists->previous;
-        lists->previous = ordered;
-        ordered = std::exchange(lists, older);
-    }
-    completing const here(*this);
-    while (ordered) {
-        waiter* call = ordered;
-        ordered = ordered->previous;
-        while (call) {
-            waiter* const next = call->next;
-            call->notify(*call);
-            call = next;
-        }
-        retire(1);
-    }
-}
-
 // ---- workers come and go; all under the lock
 
 inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noexcept {
@@ -226,22 +189,24 @@ inline void process_core::could_not_start(worker_slot& worker, lost_calls& lost)
         if (workers_[i].is == worker_slot::alive) return;
     }
     auto const error = view_.worker(worker.index).life.code.load();
-    lost.broken = "process_pool: no worker process could be started: " + errno_text(error);
+    lost.broken = title() + ": no worker process could be started: " + errno_text(error);
 }
 
 inline void process_core::take_back_calls(worker_slot& worker, lost_calls& lost) noexcept {
     auto& ring = *worker.ring;
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
+    state* not_started = nullptr;
     for (auto position = ring.next(); position-- != ring.oldest();) {
         state* const task = std::exchange(worker.calls[position % ring_slots], nullptr);
         if (!task) continue;
         if (ring.look(position) == fate::taken) {
             lose(worker, *task, lost);
         } else {
-            put_in_front(*task);
+            task->set_next(std::exchange(not_started, task));
         }
     }
+    put_back(not_started);
     worker.outstanding = 0;
     std::erase_if(timed_, [&](timed_call const& t) { return t.worker == worker.index; });
 }
@@ -266,9 +231,8 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
     early_deaths_ = told ? 0 : early_deaths_ + (orphaned ? 0 : 1);
     if (early_deaths_ > std::max<std::size_t>(2, settings_.workers) && lost.broken.empty()) {
         lost.broken = text(
-            "process_pool: %zu workers in a row died before they could run anything (%s); the pool "
-            "gives up",
-            early_deaths_, ending_text(worker).c_str());
+            "%s: %zu workers in a row died before they could run anything (%s); the pool gives up",
+            title().c_str(), early_deaths_, ending_text(worker).c_str());
     }
     if (orphaned) nursery_is_gone(lost);
 }
@@ -287,8 +251,9 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
             : nullptr;
     if (header && may_retry(task, worker, header->attempt)) {
         ++header->attempt;
-        put_in_front(task);
-        return;
+        frame.kind |= call_frame::begun;
+        task.set_next(nullptr);
+        return put_back(&task);
     }
     drop_block(task);
     lost.all.push_back({&task, problem_of(worker, task)});
@@ -314,6 +279,7 @@ inline void process_core::lose_item(worker_slot& worker, std::uint64_t position,
     part.items = done;
     header.attempt = retry ? (item == header.skip ? header.attempt + 1 : 2) : 1;
     header.skip = retry ? item : std::min(item + 1, header.items);
+    frame_of(task).kind |= call_frame::begun;
     part.ends = header.skip == header.items || (task.look() & stop_asked);
     if (part.ends) drop_block(task);
     ++worker.open_replies;
@@ -357,7 +323,8 @@ inline void process_core::settle(lost_calls& lost) noexcept {
         std::lock_guard const lock(mutex_);
         --workers_[one.worker].open_replies;
         if (!one.ends) {
-            put_in_front(*one.task);
+            one.task->set_next(nullptr);
+            put_back(one.task);
             pump();
         }
     }
@@ -367,6 +334,12 @@ inline void process_core::settle(lost_calls& lost) noexcept {
     std::lock_guard const lock(mutex_);
     pump();
     wake_manager();  // a worker may be started now
+}
+
+/// The subject of sentences about the pool.
+inline std::string process_core::title() const {
+    auto const& name = settings_.name;
+    return name.empty() ? "process_pool" : text("process_pool '%s'", name.c_str());
 }
 
 inline std::string process_core::ending_text(worker_slot const& worker) const {
@@ -405,10 +378,13 @@ inline std::exception_ptr process_core::problem_of(worker_slot const& worker,
                  name.c_str(), extras && extras->timeout ? in_seconds(*extras->timeout) : 0)));
     }
     auto const& how = worker.how;
+    auto const who = settings_.name.empty()
+                         ? std::string()
+                         : text(" (%s/%zu)", settings_.name.c_str(), worker.index);
     int const pid = view_.worker(worker.index).life.pid.load();
     return std::make_exception_ptr(worker_lost(
-        text("the worker process %d that ran the task%s ended: %s", pid, name.c_str(),
-             ending_text(worker).c_str()),
+        text("the worker process %d%s that ran the task%s ended: %s", pid, who.c_str(),
+             name.c_str(), ending_text(worker).c_str()),
         pid, how.signalled ? how.code : 0, how.known && !how.signalled ? how.code : -1));
 }
 

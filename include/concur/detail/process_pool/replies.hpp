@@ -283,4 +283,41 @@ inline void process_core::follow(state& task, time_point deadline) {
     task.remove_waiter(node);
 }
 
+// ---- callbacks
+
+inline void process_core::call_back(waiter* list) noexcept {
+    admitted_.fetch_add(1);
+    internal_.fetch_add(1);
+    auto* head = callbacks_.load();
+    do {
+        list->previous = head;
+    } while (!callbacks_.compare_exchange_weak(head, list));
+    if (ended_.load()) {
+        run_callbacks();
+    } else {
+        wake_manager();
+    }
+}
+
+inline void process_core::run_callbacks() noexcept {
+    waiter* lists = callbacks_.exchange(nullptr);
+    waiter* ordered = nullptr;
+    while (lists) {  // the newest first: turn them round
+        waiter* const older = lists->previous;
+        lists->previous = ordered;
+        ordered = std::exchange(lists, older);
+    }
+    completing const here(*this);
+    while (ordered) {
+        waiter* call = ordered;
+        ordered = ordered->previous;
+        while (call) {
+            waiter* const next = call->next;
+            call->notify(*call);
+            call = next;
+        }
+        retire(1);
+    }
+}
+
 }  // namespace concur::inline v0::detail
