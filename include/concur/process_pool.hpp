@@ -70,7 +70,7 @@ private:
 
 struct process_pool_options {
     count workers = 0;      ///< 0: usable_cpus()
-    std::string name = {};  ///< for messages
+    std::string name = {};  ///< in messages, and of its thread and processes: name/0, name/1 ...
     /// f(std::size_t worker) or f(), once in every worker, replacements too, before its first task.
     /// When it throws, the executor is broken: pending and later calls get broken_executor with its
     /// text.
@@ -135,10 +135,11 @@ inline std::size_t process_pool::checked_workers(std::size_t wanted) {
 }
 
 inline process_pool::process_pool(process_pool_options options)
-    : core_(new detail::process_core(
-          {checked_workers(options.workers), options.max_tasks_per_worker, options.memory_limit,
-           options.max_pending, options.start, std::move(options.initializer).take()},
-          std::move(options.on_error))) {
+    : core_(
+          new detail::process_core({checked_workers(options.workers), options.max_tasks_per_worker,
+                                    options.memory_limit, options.max_pending, options.start,
+                                    std::move(options.name), std::move(options.initializer).take()},
+                                   std::move(options.on_error))) {
     try {
         core_->start();
     } catch (...) {

@@ -60,6 +60,11 @@ public:
         if (error != 0) throw_errno("cannot hold the death sensor of this worker", error);
     }
 
+    /// The pid of the worker; 0: none holds it, or that one is dead.
+    pid_t holder() const noexcept {
+        auto const seen = look();
+        return (seen & FUTEX_OWNER_DIED) != 0 ? 0 : static_cast<pid_t>(seen & FUTEX_TID_MASK);
+    }
     bool held() const noexcept { return (look() & FUTEX_TID_MASK) != 0; }
     bool dead() const noexcept { return (look() & FUTEX_OWNER_DIED) != 0; }
 

@@ -33,6 +33,7 @@ struct process_settings {
     std::size_t memory_limit;
     std::size_t max_pending;
     start_method start;
+    std::string name;
     travelling_initializer initializer;
 };
 
@@ -149,7 +150,8 @@ private:
     bool takes_calls(worker_slot const& worker) const noexcept;
     void put_to_idle(worker_slot& worker) noexcept;
     void take_out(worker_slot& worker, std::uint64_t position) noexcept;
-    void put_in_front(state& task) noexcept;
+    void put_back(state* tasks) noexcept;
+    bool put_back_by_priority(state& task) noexcept;
     void drop_block(state& task) noexcept;
     void stop_before_start(state& task) noexcept;
     bool any_alive() const noexcept;
@@ -185,10 +187,12 @@ private:
     void lose_item(worker_slot& worker, std::uint64_t position, state& task,
                    lost_calls& lost) noexcept;
     void nursery_is_gone(lost_calls& lost) noexcept;
-    void make_nursery();
+    std::unique_ptr<nursery> make_nursery();
+    void replace_nursery() noexcept;
     void place_initializer();
     std::string ending_text(worker_slot const& worker) const;
-    ending ending_of_worker(worker_slot const& worker) const noexcept;
+    std::string title() const;
+    bool knows_ending(worker_slot& worker) const noexcept;
     std::exception_ptr problem_of(worker_slot const& worker, state const& task) const noexcept;
     bool may_retry(state& task, worker_slot const& worker, std::int32_t attempt) const noexcept;
     void settle(lost_calls& lost) noexcept;
@@ -205,8 +209,8 @@ private:
     void fail_everything() noexcept;
     void cancel_everything() noexcept;
     template <class Decide>
-    void empty_queue(Decide&& decide) noexcept;
-    void take_rings_back() noexcept;
+    void empty_queue(bool begun_too, Decide&& decide) noexcept;
+    void take_rings_back(bool begun_too = true) noexcept;
     bool all_retired() const noexcept { return retired_.load() == admitted_.load(); }
     std::string broken_text() const;
     void must_not_be_inside(char const* verb) const;
@@ -217,7 +221,7 @@ private:
     std::uint32_t const generation_ = fork_generation();
     segment segment_;
     pool_view view_;
-    std::unique_ptr<nursery> nursery_;
+    std::unique_ptr<nursery> nursery_;  // null while the pool's own thread makes another one
     std::unique_ptr<worker_slot[]> workers_;
     std::thread manager_;
     std::thread::id manager_id_;
@@ -228,6 +232,7 @@ private:
     state* first_ = nullptr;  // the queue
     state* last_ = nullptr;
     std::size_t queued_ = 0;
+    std::uint32_t last_order_ = 0;  // call_frame::order
     priority_queue by_priority_;
     std::vector<worker_slot*> idle_;  // last used last
     worker_slot* to_ring_ = nullptr;  // whose bells are due, under the lock
@@ -281,6 +286,8 @@ struct process_core::worker_slot {
     std::int64_t late_start = 0;  // when that had started
     std::uint32_t generation_before = 0;
     time_point not_before;  // it is started, for it could not be a moment ago
+    ending how;             // it ended, as far as is known
+    time_point over_since;  // unless zero: its end was seen, but not how it ended
     std::size_t given = 0;  // tasks since its start
     std::size_t outstanding = 0;
     std::optional<call_side> ring;

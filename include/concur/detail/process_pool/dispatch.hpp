@@ -61,6 +61,7 @@ inline void process_core::hand_over(state& task) noexcept {
     int const priority = priority_of(task);
     if (queued_ == 0 && priority == 0) {
         if (worker_slot* const worker = choose(true)) {
+            frame_of(task).order = ++last_order_;
             offer(*worker, task);
             lock.unlock();
             return view_.worker(worker->index).bell.ring();
@@ -140,6 +141,7 @@ inline std::uint64_t process_core::portable(std::uint64_t function) {
 
 inline void process_core::push(state& task, int priority) noexcept {
     ++queued_;
+    frame_of(task).order = ++last_order_;
     if (priority != 0) {
         try {
             return by_priority_.push(priority, task);
@@ -152,14 +154,44 @@ inline void process_core::push(state& task, int priority) noexcept {
     last_ = &task;
 }
 
-/// Tasks that had been handed out already: they go first, and in their old order if given back last
-/// one first.
-inline void process_core::put_in_front(state& task) noexcept {
-    ++queued_;
-    if (settings_.max_pending != 0) ++pending_;
-    task.set_next(first_);
-    first_ = &task;
-    if (!last_) last_ = &task;
+inline bool comes_before(state const& one, state const& other) noexcept {
+    auto const order = [](state const& s) { return frame_of(const_cast<state&>(s)).order; };
+    return static_cast<std::int32_t>(order(one) - order(other)) < 0;
+}
+
+/// Tasks that had been handed out already go back to where they were: before all that came later.
+/// Cost: one walk over them when they are linked in their order.
+inline void process_core::put_back(state* tasks) noexcept {
+    state* last = nullptr;
+    while (tasks) {
+        state& task = *std::exchange(tasks, static_cast<state*>(tasks->next()));
+        ++queued_;
+        if (settings_.max_pending != 0) ++pending_;
+        if (put_back_by_priority(task)) continue;
+        if (last && comes_before(task, *last)) last = nullptr;
+        auto* next = last ? static_cast<state*>(last->next()) : first_;
+        while (next && comes_before(*next, task)) {
+            last = next;
+            next = static_cast<state*>(next->next());
+        }
+        task.set_next(next);
+        (last ? last->set_next(&task) : static_cast<void>(first_ = &task));
+        if (!next) last_ = &task;
+        last = &task;
+    }
+}
+
+inline bool process_core::put_back_by_priority(state& task) noexcept {
+    int const priority = priority_of(task);
+    if (priority == 0) return false;
+    try {
+        by_priority_.put_back(priority, task, [](queue_link const& one, queue_link const& other) {
+            return comes_before(static_cast<state const&>(one), static_cast<state const&>(other));
+        });
+        return true;
+    } catch (std::bad_alloc const&) {
+        return false;  // as in push()
+    }
 }
 
 /// The next task that nobody has cancelled; null: none is queued.
@@ -249,7 +281,8 @@ inline bool process_core::takes_calls(worker_slot const& worker) const noexcept 
 inline void process_core::put_to_idle(worker_slot& worker) noexcept {
     if (worker.idle || !takes_calls(worker)) return;
     worker.idle = true;
-    idle_.push_back(&worker);  // never more than were reserved
+    // Never more than were reserved. One that has only just been started comes last.
+    idle_.insert(worker.replied ? idle_.end() : idle_.begin(), &worker);
 }
 
 inline void process_core::offer(worker_slot& worker, state& task) noexcept {
@@ -295,7 +328,8 @@ inline bool process_core::rebalance() noexcept {
         if (!task || ring.look(position) != fate::offered) continue;
         if (!ring.revoke(position)) break;  // the worker is here already
         take_out(*busiest, position);
-        put_in_front(*task);
+        task->set_next(nullptr);
+        put_back(task);
         ++taken;
     }
     while (queued_ != 0 && !idle_.empty()) {
@@ -317,7 +351,7 @@ inline void process_core::take_out(worker_slot& worker, std::uint64_t position) 
 inline void process_core::drop_block(state& task) noexcept {
     auto& frame = frame_of(task);
     if (!(frame.kind & call_frame::in_block)) return;
-    frame.kind &= ~std::uint32_t{call_frame::in_block};
+    frame.kind = static_cast<std::uint16_t>(frame.kind & ~call_frame::in_block);
     auto const place = block_of(frame);
     blocks_.free(place.offset - view_.pool().blocks_at, place.bytes);
 }

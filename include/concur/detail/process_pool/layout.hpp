@@ -46,6 +46,7 @@ struct pool_memory {
     std::uint64_t reply_bytes;                       ///< of each worker's arena
     std::uint64_t memory_limit;                      ///< resident bytes; 0: none
     std::int32_t most_awake;                         ///< while more are, none polls
+    char name[12];                                   ///< its beginning, for the workers' names
     std::atomic<std::uint32_t> modules_known;
     module_entry modules[most_modules];
 };

@@ -12,6 +12,13 @@ namespace concur::inline v0::detail {
 inline void process_core::kill(worker_slot& worker) noexcept {
     auto& life = view_.worker(worker.index).life;
     if (!nursery_ || life.phase.load() == worker_life::ended) return;
+    // Its parent may be stopped: better not to need it.
+    auto const& death = view_.worker(worker.index).death;
+    if (pid_t const pid = death.holder(); pid != 0) {
+        auto const process = open_pidfd(pid);
+        // It holds its sensor yet, so no other process had got that number before.
+        if (process && death.holder() == pid && send_signal(process, SIGKILL)) return;
+    }
     try {
         nursery_->kill(static_cast<std::uint32_t>(worker.index), life.generation.load(), SIGKILL);
     } catch (broken_executor const&) {
@@ -31,12 +38,14 @@ inline void process_core::recycle(worker_slot& worker) noexcept {
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
     auto const oldest = ring.oldest();  // revoking moves it on
+    state* taken = nullptr;
     for (auto position = ring.next(); position-- != oldest;) {
         state* const task = worker.calls[position % ring_slots];
         if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
         take_out(worker, position);
-        put_in_front(*task);
+        task->set_next(std::exchange(taken, task));
     }
+    put_back(taken);
     worker.calls[ring.offer(0, call_frame::quit, 0, [](std::byte*) {}) % ring_slots] = nullptr;
     view_.worker(worker.index).bell.ring();
 }

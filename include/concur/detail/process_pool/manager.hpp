@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// The pool's own thread: sees workers die and starts others, ends what runs too long, calls
-// callbacks, and reads replies where nobody waits who does. It sleeps until one of these is needed.
+// The pool's own thread: sees workers die and starts others, ends what runs too long, and reads
+// replies where nobody waits who does. It sleeps until one of these is needed.
 #pragma once
 
 #include <concur/detail/process_pool/limits.hpp>
 #include <concur/detail/process_pool/replies.hpp>
 
 namespace concur::inline v0::detail {
+
+/// So long is waited for the nursery's word how a worker ended.
+inline constexpr duration patience_for_ending = std::chrono::seconds(1);
 
 /// What became of the calls of a worker that died, to be told without the lock.
 struct process_core::lost_calls {
@@ -22,12 +25,13 @@ struct process_core::lost_calls {
     };
     std::vector<one> all;
     reply_batch last_replies;
-    bool reaped = false;  // a worker: there is another one to be started
-    std::string broken;   // why the pool cannot go on
+    bool reaped = false;      // a worker: there is another one to be started
+    bool no_nursery = false;  // nor are there workers: another one is to be made
+    std::string broken;       // why the pool cannot go on
 };
 
 inline void process_core::manage() noexcept {
-    name_thread("concur pool");
+    name_thread(settings_.name.empty() ? "concur pool" : settings_.name.c_str());
     this_thread_manages = this;
     for (;;) {
         auto const seen = view_.pool().control.load();
@@ -61,6 +65,7 @@ inline time_point process_core::tend() noexcept {
             look_after(workers_[i], lost);
         }
         settle(lost);
+        if (lost.no_nursery) replace_nursery();
     }
     while (progress_for_sure()) {
     }
@@ -121,54 +126,19 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
         if (workers_[i].is != worker_slot::alive && workers_[i].is != worker_slot::leaving)
             continue;
         list.add(death.watch());
-        if (death.dead()) awake = true;
+        bool const seen_dead = workers_[i].over_since != time_point();
+        bool const starting = view_.worker(i).life.phase.load() == worker_life::asked;
+        if (death.dead() && !seen_dead && !starting) awake = true;
+        if (seen_dead) until = std::min(until, workers_[i].over_since + patience_for_ending);
         // It is starting: if the nursery were killed now, nobody would say so.
-        constexpr auto starting = std::chrono::milliseconds(50);
-        if (!death.held()) until = std::min(until, deadline_after(starting));
+        constexpr auto now_and_then = std::chrono::milliseconds(50);
+        if (!death.held() || starting) until = std::min(until, deadline_after(now_and_then));
     }
     if (!awake) list.wait(until);
     if (leads) {
         pool.bell.withdraw();
         led_.store(false);
     }
-}
-
-// ---- callbacks
-
-inline void process_core::call_back(waiter* list) noexcept {
-    admitted_.fetch_add(1);
-    internal_.fetch_add(1);
-    auto* head = callbacks_.load();
-    do {
-        list->previous = head;
-    } while (!callbacks_.compare_exchange_weak(head, list));
-    if (ended_.load()) {
-        run_callbacks();
-    } else {
-        wake_manager();
-    }
-}
-
-inline void process_core::run_callbacks() noexcept {
-    waiter* lists = callbacks_.exchange(nullptr);
-    waiter* ordered = nullptr;
-    while (lists) {  // the newest first: turn them round
-        waiter* const older = lists->previous;
-        lists->previous = ordered;
-        ordered = std::exchange(lists, older);
-    }
-    auto const* const before = std::exchange(completing_for, this);
-    while (ordered) {
-        waiter* call = ordered;
-        ordered = ordered->previous;
-        while (call) {
-            waiter* const next = call->next;
-            call->notify(*call);
-            call = next;
-        }
-        retire(1);
-    }
-    completing_for = before;
 }
 
 // ---- workers come and go; all under the lock
@@ -186,7 +156,10 @@ inline void process_core::look_after(worker_slot& worker, lost_calls& lost) noex
         return;
     }
     if (memory.life.phase.load() == worker_life::failed) return could_not_start(worker, lost);
-    if (is_over(worker)) return reap(worker, lost);
+    if (is_over(worker)) {
+        if (knows_ending(worker)) reap(worker, lost);
+        return;
+    }
     if (memory.words.over_limit.load() != 0 ||
         (settings_.max_tasks_per_worker != 0 && worker.given >= settings_.max_tasks_per_worker &&
          worker.outstanding == 0)) {
@@ -219,22 +192,24 @@ inline void process_core::could_not_start(worker_slot& worker, lost_calls& lost)
         if (workers_[i].is == worker_slot::alive) return;
     }
     auto const error = view_.worker(worker.index).life.code.load();
-    lost.broken = "process_pool: no worker process could be started: " + errno_text(error);
+    lost.broken = title() + ": no worker process could be started: " + errno_text(error);
 }
 
 inline void process_core::take_back_calls(worker_slot& worker, lost_calls& lost) noexcept {
     auto& ring = *worker.ring;
     if (worker.idle) std::erase(idle_, &worker);
     worker.idle = false;
+    state* not_started = nullptr;
     for (auto position = ring.next(); position-- != ring.oldest();) {
         state* const task = std::exchange(worker.calls[position % ring_slots], nullptr);
         if (!task) continue;
         if (ring.look(position) == fate::taken) {
             lose(worker, *task, lost);
         } else {
-            put_in_front(*task);
+            task->set_next(std::exchange(not_started, task));
         }
     }
+    put_back(not_started);
     worker.outstanding = 0;
     std::erase_if(timed_, [&](timed_call const& t) { return t.worker == worker.index; });
 }
@@ -253,15 +228,14 @@ inline void process_core::reap(worker_slot& worker, lost_calls& lost) noexcept {
     // fault.
     if (view_.worker(worker.index).words.started_at.load() != worker.late_start)
         worker.late = false;
-    if (!wanted && gate_.load() == open) workers_lost_.fetch_add(1);
+    if (!wanted && !killed_.load() && gate_.load() != broken) workers_lost_.fetch_add(1);
     take_back_calls(worker, lost);
     bool const orphaned = nursery_ && !nursery_->alive();
     early_deaths_ = told ? 0 : early_deaths_ + (orphaned ? 0 : 1);
     if (early_deaths_ > std::max<std::size_t>(2, settings_.workers) && lost.broken.empty()) {
         lost.broken = text(
-            "process_pool: %zu workers in a row died before they could run anything (%s); the pool "
-            "gives up",
-            early_deaths_, ending_text(worker).c_str());
+            "%s: %zu workers in a row died before they could run anything (%s); the pool gives up",
+            title().c_str(), early_deaths_, ending_text(worker).c_str());
     }
     if (orphaned) nursery_is_gone(lost);
 }
@@ -280,8 +254,9 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
             : nullptr;
     if (header && may_retry(task, worker, header->attempt)) {
         ++header->attempt;
-        put_in_front(task);
-        return;
+        frame.kind |= call_frame::begun;
+        task.set_next(nullptr);
+        return put_back(&task);
     }
     drop_block(task);
     lost.all.push_back({&task, problem_of(worker, task)});
@@ -307,6 +282,7 @@ inline void process_core::lose_item(worker_slot& worker, std::uint64_t position,
     part.items = done;
     header.attempt = retry ? (item == header.skip ? header.attempt + 1 : 2) : 1;
     header.skip = retry ? item : std::min(item + 1, header.items);
+    frame_of(task).kind |= call_frame::begun;
     part.ends = header.skip == header.items || (task.look() & stop_asked);
     if (part.ends) drop_block(task);
     ++worker.open_replies;
@@ -324,7 +300,7 @@ inline bool process_core::may_retry(state& task, worker_slot const& worker,
 inline void process_core::settle(lost_calls& lost) noexcept {
     complete(lost.last_replies);
     std::uint64_t jobs = 0;
-    auto const* const before = std::exchange(completing_for, this);
+    completing const here(*this);
     for (auto& one : lost.all) {
         auto const& ops = *one.task->ops->remote;
         if (!one.partial) {
@@ -350,11 +326,11 @@ inline void process_core::settle(lost_calls& lost) noexcept {
         std::lock_guard const lock(mutex_);
         --workers_[one.worker].open_replies;
         if (!one.ends) {
-            put_in_front(*one.task);
+            one.task->set_next(nullptr);
+            put_back(one.task);
             pump();
         }
     }
-    completing_for = before;
     if (jobs != 0) retire(jobs);
     if (!lost.broken.empty()) return break_with(std::move(lost.broken));
     if (!lost.reaped && lost.last_replies.size == 0) return;
@@ -363,30 +339,34 @@ inline void process_core::settle(lost_calls& lost) noexcept {
     wake_manager();  // a worker may be started now
 }
 
+/// The subject of sentences about the pool.
+inline std::string process_core::title() const {
+    auto const& name = settings_.name;
+    return name.empty() ? "process_pool" : text("process_pool '%s'", name.c_str());
+}
+
 inline std::string process_core::ending_text(worker_slot const& worker) const {
-    auto const how = ending_of_worker(worker);
+    auto const& how = worker.how;
     if (!how.known) return "it is not known how";
     if (how.signalled) return text("by signal %d (%s)", how.code, strsignal(how.code));
     return text("it exited with code %d", how.code);
 }
 
-inline ending process_core::ending_of_worker(worker_slot const& worker) const noexcept {
+/// How a worker ended that is over; after a while, that nobody can tell. False: look again when the
+/// nursery has spoken. Never waits, for it is called under the lock.
+inline bool process_core::knows_ending(worker_slot& worker) const noexcept {
     auto& life = view_.worker(worker.index).life;
-    auto& control = view_.pool().control;
-    auto const deadline = deadline_after(std::chrono::seconds(1));
-    for (;;) {
-        auto const seen = control.load();
-        if (life.phase.load(std::memory_order_acquire) ==  // [life] with nursery
-            worker_life::ended) {
-            return ending_from_status(life.code.load());
-        }
-        auto const how = ending_of(life.pid.load());
-        if (how.known) return how;
-        // The nursery has just waited for it, and is about to say so; or both were killed.
-        if (!nursery_ || !nursery_->alive()) return {true, true, SIGKILL};
-        if (steady_clock::now() >= deadline) return {};
-        futex_wait_shared(control, seen, deadline);
+    if (life.phase.load(std::memory_order_acquire) == worker_life::ended) {  // [life] with nursery
+        worker.how = ending_from_status(life.code.load());
+    } else {
+        worker.how = ending_of(life.pid.load());
     }
+    if (worker.how.known) return true;
+    // The nursery has just waited for it, and is about to say so; or both were killed.
+    if (!nursery_ || !nursery_->alive()) worker.how = {true, true, SIGKILL};
+    auto const now = steady_clock::now();
+    if (worker.over_since == time_point()) worker.over_since = now;
+    return worker.how.known || now >= worker.over_since + patience_for_ending;
 }
 
 inline std::exception_ptr process_core::problem_of(worker_slot const& worker,
@@ -400,11 +380,14 @@ inline std::exception_ptr process_core::problem_of(worker_slot const& worker,
             text("the task%s ran into its time limit of %g s; its worker process was ended",
                  name.c_str(), extras && extras->timeout ? in_seconds(*extras->timeout) : 0)));
     }
-    auto const how = ending_of_worker(worker);
+    auto const& how = worker.how;
+    auto const who = settings_.name.empty()
+                         ? std::string()
+                         : text(" (%s/%zu)", settings_.name.c_str(), worker.index);
     int const pid = view_.worker(worker.index).life.pid.load();
     return std::make_exception_ptr(worker_lost(
-        text("the worker process %d that ran the task%s ended: %s", pid, name.c_str(),
-             ending_text(worker).c_str()),
+        text("the worker process %d%s that ran the task%s ended: %s", pid, who.c_str(),
+             name.c_str(), ending_text(worker).c_str()),
         pid, how.signalled ? how.code : 0, how.known && !how.signalled ? how.code : -1));
 }
 
@@ -415,11 +398,25 @@ inline void process_core::nursery_is_gone(lost_calls& lost) noexcept {
     }
     lost.reaped = true;  // all are to be started
     ++early_deaths_;     // unless a worker of the next one lives
+    lost.no_nursery = true;
+}
+
+/// Without the lock, for it may take seconds. There is no worker meanwhile.
+inline void process_core::replace_nursery() noexcept {
     try {
-        nursery_.reset();
-        if (gate_.load() == open || queued_ != 0) make_nursery();
+        std::unique_ptr<nursery> other;
+        {
+            std::lock_guard const lock(mutex_);
+            other = std::move(nursery_);
+            if (gate_.load() != open && queued_ == 0) return;
+        }
+        other.reset();
+        other = make_nursery();
+        std::lock_guard const lock(mutex_);
+        nursery_ = std::move(other);
+        wake_manager();  // workers may be started now
     } catch (std::exception const& problem) {
-        lost.broken = problem.what();
+        break_with(problem.what());
     }
 }
 
@@ -434,6 +431,8 @@ inline void process_core::start_worker(worker_slot& worker) noexcept {
 inline void process_core::start_over(worker_slot& worker) {
     auto& memory = view_.worker(worker.index);
     worker.replied = worker.late = false;
+    worker.how = {};
+    worker.over_since = {};
     worker.given = worker.outstanding = 0;
     if (worker.ring) {
         worker.ring->restart();

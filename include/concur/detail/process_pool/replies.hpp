@@ -8,8 +8,29 @@
 
 namespace concur::inline v0::detail {
 
-/// Whose tasks the calling thread completes: it runs code of users, which must not wait for them.
-CONCUR_API inline constinit thread_local process_core const* completing_for = nullptr;
+class completing;
+CONCUR_API inline constinit thread_local completing const* innermost_completing = nullptr;
+
+/// Whose tasks the calling thread completes while it lives, maybe within those of another pool: it
+/// runs code of users, which must not wait for these pools.
+class completing {
+public:
+    explicit completing(process_core const& core) noexcept
+        : core_(&core), outer_(std::exchange(innermost_completing, this)) {}
+    completing(completing const&) = delete;
+    completing& operator=(completing const&) = delete;
+    ~completing() { innermost_completing = outer_; }
+
+    static bool tasks_of(process_core const& core) noexcept {
+        auto const* c = innermost_completing;
+        while (c && c->core_ != &core) c = c->outer_;
+        return c != nullptr;
+    }
+
+private:
+    process_core const* const core_;  // compared, never used: it may be gone
+    completing const* const outer_;
+};
 
 inline bool process_core::progress() noexcept {
     if (inert()) return false;
@@ -97,7 +118,7 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
 /// Without the lock: codecs, destructors and waiters run here.
 inline void process_core::complete(reply_batch& batch) noexcept {
     if (batch.size == 0) return;
-    auto const* const before = std::exchange(completing_for, this);
+    completing const here(*this);
     // Counted before anybody is told; what turns out to be no value corrects it.
     std::size_t values = 0;
     for (std::size_t i = 0; i < batch.size; ++i) {
@@ -136,7 +157,6 @@ inline void process_core::complete(reply_batch& batch) noexcept {
         }
         if (gives_back) give_back_reply(region, one.block.offset);
     }
-    completing_for = before;
     if (blocks) {
         std::lock_guard const lock(mutex_);
         for (std::size_t i = 0; i < batch.size; ++i) {
@@ -261,6 +281,43 @@ inline void process_core::follow(state& task, time_point deadline) {
     attend(somebody_waits);
     sleeper.park(deadline);
     task.remove_waiter(node);
+}
+
+// ---- callbacks
+
+inline void process_core::call_back(waiter* list) noexcept {
+    admitted_.fetch_add(1);
+    internal_.fetch_add(1);
+    auto* head = callbacks_.load();
+    do {
+        list->previous = head;
+    } while (!callbacks_.compare_exchange_weak(head, list));
+    if (ended_.load()) {
+        run_callbacks();
+    } else {
+        wake_manager();
+    }
+}
+
+inline void process_core::run_callbacks() noexcept {
+    waiter* lists = callbacks_.exchange(nullptr);
+    waiter* ordered = nullptr;
+    while (lists) {  // the newest first: turn them round
+        waiter* const older = lists->previous;
+        lists->previous = ordered;
+        ordered = std::exchange(lists, older);
+    }
+    completing const here(*this);
+    while (ordered) {
+        waiter* call = ordered;
+        ordered = ordered->previous;
+        while (call) {
+            waiter* const next = call->next;
+            call->notify(*call);
+            call = next;
+        }
+        retire(1);
+    }
 }
 
 }  // namespace concur::inline v0::detail

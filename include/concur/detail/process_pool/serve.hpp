@@ -389,7 +389,9 @@ inline void far_worker::check_memory() {
 inline int serve_pool(std::byte* segment, std::size_t, std::uint32_t index, std::uint32_t) {
     // Memory that a task has freed is kept for the next one: to touch 100 MB anew costs ten times
     // what copying them does. Not where the user wants workers to stay small.
-    if (pool_view(segment).pool().memory_limit == 0) keep_freed_memory();
+    auto const& pool = pool_view(segment).pool();
+    if (pool.memory_limit == 0) keep_freed_memory();
+    if (pool.name[0] != '\0') name_thread(text("%s/%u", pool.name, index).c_str());
     far_worker worker(segment, index);
     return worker.run();
 }

@@ -33,6 +33,7 @@ inline void say_hello(incoming_call&) {}
     pool.reply_bytes = each;
     pool.memory_limit = settings_.memory_limit;
     pool.most_awake = static_cast<std::int32_t>(usable_cpus()) - 1;
+    settings_.name.copy(pool.name, sizeof pool.name - 1);
     blocks_ = arena(each);
     workers_ = std::make_unique<worker_slot[]>(n);
     idle_.reserve(n);
@@ -43,7 +44,7 @@ inline void say_hello(incoming_call&) {}
                                                     : reinterpret_cast<std::uintptr_t>(&say_hello);
     initializer_function_ = portable(function);
     if (initializer.function != 0) place_initializer();
-    make_nursery();
+    nursery_ = make_nursery();
     {
         std::lock_guard const lock(mutex_);
         for (std::size_t i = 0; i < n; ++i) start_over(workers_[i]);
@@ -66,7 +67,7 @@ inline void say_hello(incoming_call&) {}
     if (!bytes.empty()) std::memcpy(block + header.arguments_at(), bytes.data(), bytes.size());
 }
 
-[[gnu::cold]] inline void process_core::make_nursery() {
+[[gnu::cold]] inline std::unique_ptr<nursery> process_core::make_nursery() {
     nursery_options options;
     options.start = settings_.start;
     options.segment_fd = segment_.fd();
@@ -78,11 +79,11 @@ inline void say_hello(incoming_call&) {}
     options.threads = std::max<std::size_t>(cpus / settings_.workers, 1);  // asked once: 0.1 ms
     options.control_offset = offsetof(pool_memory, control);
     options.entry = &serve_pool;
-    nursery_ = std::make_unique<nursery>(options);
+    return std::make_unique<nursery>(options);
 }
 
 inline void process_core::must_not_be_inside(char const* verb) const {
-    if (completing_for == this) {
+    if (completing::tasks_of(*this)) {
         throw would_deadlock(text(
             "%s inside a callback of the same executor would wait for that very callback", verb));
     }
@@ -136,7 +137,7 @@ inline void process_core::join_manager() noexcept {
 
 inline void process_core::leave() noexcept {
     if (inert()) return;
-    if (completing_for == this) {
+    if (completing::tasks_of(*this)) {
         shut_down({.wait = false, .cancel_pending = false});
         std::lock_guard const lock(mutex_);
         if (manager_.joinable()) manager_.detach();
@@ -168,7 +169,7 @@ inline std::string process_core::broken_text() const {
 
 /// The reply to a worker's first call says that the user's initializer threw.
 inline void process_core::fail_initializer(reply_view const& reply) noexcept {
-    std::string why = "process_pool: the initializer of a worker failed: ";
+    std::string why = title() + ": the initializer of a worker failed: ";
     try {
         std::rethrow_exception(decode_exception({reply.data, reply.bytes}, reply.pid));
     } catch (std::exception const& e) {
@@ -192,16 +193,25 @@ inline void process_core::break_with(std::string problem) noexcept {
 }
 
 /// Gives each task that no worker has taken to `decide`, away and with the reference of its way.
+/// `begun_too`: also those that go on, or again, after the death of a worker.
 template <class Decide>
-void process_core::empty_queue(Decide&& decide) noexcept {
+void process_core::empty_queue(bool begun_too, Decide&& decide) noexcept {
     for (;;) {
         state* task;
         {
             std::lock_guard const lock(mutex_);
-            take_rings_back();
-            task = pop();
-            if (!task) return;
-            if (settings_.max_pending != 0) --pending_;
+            take_rings_back(begun_too);
+            state* kept = nullptr;
+            while ((task = pop())) {
+                if (settings_.max_pending != 0) --pending_;
+                if (begun_too || !(frame_of(*task).kind & call_frame::begun)) break;
+                task->set_next(std::exchange(kept, task));
+            }
+            put_back(kept);
+            if (!task) {
+                if (queued_ != 0) pump();
+                return;
+            }
             drop_block(*task);
         }
         decide(*task);
@@ -209,24 +219,28 @@ void process_core::empty_queue(Decide&& decide) noexcept {
 }
 
 /// What no worker has started goes back into the queue. Under the lock.
-inline void process_core::take_rings_back() noexcept {
+inline void process_core::take_rings_back(bool begun_too) noexcept {
+    constexpr auto skip = call_frame::begun;
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         auto& worker = workers_[i];
         if (worker.outstanding == 0) continue;
         auto& ring = *worker.ring;
         auto const oldest = ring.oldest();  // revoking moves it on
+        state* taken = nullptr;
         for (auto position = ring.next(); position-- != oldest;) {
             state* const task = worker.calls[position % ring_slots];
-            if (!task || ring.look(position) != fate::offered || !ring.revoke(position)) continue;
+            if (!task || (!begun_too && (frame_of(*task).kind & skip))) continue;
+            if (ring.look(position) != fate::offered || !ring.revoke(position)) continue;
             take_out(worker, position);
-            put_in_front(*task);
+            task->set_next(std::exchange(taken, task));
         }
+        put_back(taken);
         if (worker.outstanding == 0) put_to_idle(worker);
     }
 }
 
 inline void process_core::cancel_everything() noexcept {
-    empty_queue([this](state& task) {
+    empty_queue(killed_.load(), [this](state& task) {
         task.take_back(phase_cancelled);
         if (task.ops->remote->keeps_call) task.ops->drop(task);
         count_unrun(task.ops->tasks, unrun::cancelled);
@@ -240,7 +254,7 @@ inline void process_core::cancel_everything() noexcept {
 
 inline void process_core::fail_everything() noexcept {
     auto const problem = std::make_exception_ptr(broken_executor(broken_text()));
-    empty_queue([&](state& task) {
+    empty_queue(true, [&](state& task) {
         if (task.ops->remote->fail) {
             task.ops->remote->fail(task, problem);
         } else {

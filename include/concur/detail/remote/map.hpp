@@ -42,13 +42,21 @@ private:
     std::byte* memory_;
 };
 
-// Protocol [far_chunk] - a map may be dropped while a worker still runs a chunk of it.
-// part   the chunk of the reader, or null when the reader has left; guarded by the mutex, which the
-//        thread that takes a reply holds meanwhile
+// Protocol [far_chunk] - a map may be dropped while a worker still runs a chunk of it, and while
+// another thread reads a reply: codecs of users run there, so without a lock, and the reader does
+// not wait for them.
+// part       the chunk of the reader, or null when the reader has left
+// taking     a thread writes results to slots[ready, ...) of the part
+// left       the slots, when the reader has left meanwhile: that thread frees them
+// All guarded by the mutex; one thread at a time takes.
 template <class R>
 struct far_chunk_link {
+    using slots = decltype(map_chunk<R>::slots);
+
     std::mutex mutex;
     map_chunk<R>* part = nullptr;
+    bool taking = false;
+    slots left;
     map_reader* reader = nullptr;
     chunk_tuner* tuner = nullptr;
 };
@@ -133,20 +141,34 @@ private:
     template <class Result>
     void give(std::size_t n, Result&& result) noexcept {
         if (n == 0) return;
-        std::lock_guard const lock(link->mutex);
-        auto* const part = link->part;
-        auto const first = part ? part->ready.load() : 0;
+        auto* const to = begin_taking();
         std::size_t values = 0;
         for (std::size_t i = 0; i != n; ++i) {
             outcome<R> one = result();
             values += one.has_value();
-            if (part) part->slots[first + i].emplace(std::move(one));
+            if (to) to[i].emplace(std::move(one));
         }
         unrun -= n;
         if (values != 0) core.count_done(phase_value, values);
         if (values != n) core.count_done(phase_error, n - values);
-        if (!part) return;
-        part->ready.store(first + n);
+        if (to) end_taking(n);
+    }
+
+    /// Where the next result goes; null: nobody wants it.
+    auto begin_taking() noexcept {
+        std::lock_guard const lock(link->mutex);
+        auto* const part = link->part;
+        link->taking = part != nullptr;
+        return part ? part->slots.get() + part->ready.load() : nullptr;
+    }
+
+    void end_taking(std::size_t n) noexcept {
+        typename link_type::slots nobodys;  // destroyed without the lock
+        std::lock_guard const lock(link->mutex);
+        link->taking = false;
+        nobodys = std::move(link->left);
+        if (!link->part) return;
+        link->part->ready.store(link->part->ready.load() + n);
         link->reader->item_ready();
     }
 
@@ -320,6 +342,7 @@ private:
         auto& part = static_cast<far_chunk&>(some);
         if (part.link) {
             std::lock_guard const lock(part.link->mutex);
+            if (part.link->taking) part.link->left = std::move(part.slots);
             part.link->part = nullptr;
             part.link->tuner = nullptr;
         }

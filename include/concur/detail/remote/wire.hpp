@@ -16,15 +16,17 @@ namespace concur::inline v0::detail {
 /// What a call is, in a slot of 64 bytes together with the slot's own word.
 struct call_frame {
     static constexpr std::size_t inline_bytes = 40;
-    enum : std::uint32_t {
+    enum : std::uint16_t {
         in_block = 1,  ///< the payload is a block_place: call_header, name, arguments
         chunk = 2,     ///< several items of a map
-        quit = 4       ///< no call: the worker ends
+        quit = 4,      ///< no call: the worker ends
+        begun = 8      ///< a worker that ran it has died
     };
 
     std::uint64_t function = 0;  ///< the call_entry
-    std::uint32_t bytes = 0;
-    std::uint32_t kind = 0;
+    std::uint16_t bytes = 0;
+    std::uint16_t kind = 0;
+    std::uint32_t order = 0;  ///< in which it became ready; wraps around
     std::byte payload[inline_bytes];
 };
 
@@ -76,7 +78,7 @@ public:
     std::byte* room(std::size_t bytes, call_header const* options = nullptr,
                     std::string const* name = nullptr) {
         if (!options && bytes <= call_frame::inline_bytes) {
-            frame_.bytes = static_cast<std::uint32_t>(bytes);
+            frame_.bytes = static_cast<std::uint16_t>(bytes);
             return frame_.payload;
         }
         call_header header = options ? *options : call_header{};

@@ -26,13 +26,24 @@ public:
 
     void push(int priority, queue_link& item) {
         std::lock_guard const lock(mutex_);
-        level** place = &levels_;
-        while (*place && (*place)->priority > priority) place = &(*place)->lower;
-        if (!*place || (*place)->priority != priority) *place = new level{priority, *place};
+        auto& l = level_of(priority);
         item.set_next(nullptr);
-        auto& l = **place;
         l.first ? l.last->set_next(&item) : static_cast<void>(l.first = &item);
         l.last = &item;
+        (priority > 0 ? above_ : below_).fetch_add(1);
+    }
+
+    /// One that had been taken goes back in front of those of its priority that it `comes_before`.
+    template <class Less>
+    void put_back(int priority, queue_link& item, Less&& comes_before) {
+        std::lock_guard const lock(mutex_);
+        auto& l = level_of(priority);
+        queue_link* last = nullptr;
+        queue_link* next = l.first;
+        while (next && !comes_before(item, *next)) next = (last = next)->next();
+        item.set_next(next);
+        last ? last->set_next(&item) : static_cast<void>(l.first = &item);
+        if (!next) l.last = &item;
         (priority > 0 ? above_ : below_).fetch_add(1);
     }
 
@@ -62,6 +73,13 @@ private:
         queue_link* first = nullptr;
         queue_link* last = nullptr;
     };
+
+    level& level_of(int priority) {
+        level** place = &levels_;
+        while (*place && (*place)->priority > priority) place = &(*place)->lower;
+        if (!*place || (*place)->priority != priority) *place = new level{priority, *place};
+        return **place;
+    }
 
     std::mutex mutex_;
     level* levels_ = nullptr;
