@@ -87,8 +87,8 @@ TEST_CASE("hazard 12: a future that is done is awaited without a turn of the loo
     const watchdog guard;
     event_loop loop;
     concur::thread_pool pool(1);
+    std::atomic<bool> others_ran = false;  // written after the coroutine has ended
     auto f = loop.submit([&]() -> task<bool> {
-        bool others_ran = false;
         auto done = pool.submit([] { return 1; });
         done.wait();
         loop.post([&] { others_ran = true; });
@@ -96,6 +96,8 @@ TEST_CASE("hazard 12: a future that is done is awaited without a turn of the loo
         co_return value == 1 && !others_ran;
     });
     CHECK(f.get());
+    loop.wait_idle();
+    CHECK(others_ran);
 }
 
 TEST_CASE("hazard 3: a chain of a hundred thousand cancelled at its end") {
