@@ -27,6 +27,7 @@ void child(bench::run& r) { ask_python(r, "child", r.size(500'000, 50'000)); }
 void turns(bench::run& r) { ask_python(r, "turns", r.size(100'000, 10'000)); }
 void sleepers(bench::run& r) { ask_python(r, "sleepers", r.size(100'000, 20'000)); }
 void sleepers_small(bench::run& r) { ask_python(r, "sleepers", 1000); }
+void sleepers_1e4(bench::run& r) { ask_python(r, "sleepers", 10'000); }
 void outside(bench::run& r) { ask_python(r, "outside", r.size(20'000, 5'000)); }
 
 bench::rival const rival{"asyncio",
@@ -35,6 +36,8 @@ bench::rival const rival{"asyncio",
                           {loops::turns, turns},
                           {loops::sleepers, sleepers},
                           {loops::sleepers_small, sleepers_small},
+                          {loops::sleepers_1e4, sleepers_1e4},
+                          {loops::sleepers_1e5, sleepers},
                           {loops::outside, outside}}};
 
 }  // namespace

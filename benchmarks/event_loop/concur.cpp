@@ -99,6 +99,8 @@ void sleep(bench::run& r, std::size_t n) {
 }
 void sleepers(bench::run& r) { sleep(r, r.size(1'000'000, 100'000)); }
 void sleepers_small(bench::run& r) { sleep(r, 1000); }
+void sleepers_1e4(bench::run& r) { sleep(r, 10'000); }
+void sleepers_1e5(bench::run& r) { sleep(r, 100'000); }
 
 task<void> long_sleeper() { co_await concur::sleep_for(1h); }
 void sleeper_memory(bench::run& r) {
@@ -169,6 +171,8 @@ bench::rival const rival{"concur",
                           {loops::sleepers, sleepers},
                           {loops::sleeper_memory, sleeper_memory},
                           {loops::sleepers_small, sleepers_small},
+                          {loops::sleepers_1e4, sleepers_1e4},
+                          {loops::sleepers_1e5, sleepers_1e5},
                           {loops::outside, outside},
                           {loops::echo_1, echo_1},
                           {loops::echo_16, echo_16}}};

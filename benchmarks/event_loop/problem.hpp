@@ -27,6 +27,10 @@ inline constexpr bench::problem sleeper_memory{"sleeper_memory", "the same: resi
                                                "bytes", "bytes_per_item", true};
 inline constexpr bench::problem sleepers_small{
     "sleepers_1e3", "a thousand coroutines that sleep for 50 ms together", "ns/sleeper", figure};
+inline constexpr bench::problem sleepers_1e4{
+    "sleepers_1e4", "ten thousand coroutines that sleep for 50 ms together", "ns/sleeper", figure};
+inline constexpr bench::problem sleepers_1e5{"sleepers_1e5", "a hundred thousand of them",
+                                             "ns/sleeper", figure};
 inline constexpr bench::problem outside{
     "outside", "20,000 coroutines with futures, handed over by another thread", "ns/task", figure};
 inline constexpr bench::problem echo_1{

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
+#include <vector>
 
 #include <concur/detail/base/config.hpp>
 #include <concur/detail/base/fields.hpp>
@@ -61,6 +62,19 @@ class CONCUR_API queue_closed : public error {
 public:
     queue_closed() : error("the queue is closed and empty") {}
     using error::error;
+};
+
+/// Several tasks of one with_task_group failed. A failure that comes alone is thrown as itself.
+class CONCUR_API task_group_error : public error {
+public:
+    task_group_error(std::string const& text, std::vector<std::exception_ptr> errors)
+        : error(text), errors_(std::move(errors)) {}
+
+    /// In the order in which they came; the first one cancelled the others.
+    std::vector<std::exception_ptr> const& errors() const noexcept { return errors_; }
+
+private:
+    std::vector<std::exception_ptr> errors_;
 };
 
 /// Bytes that are not what the receiver expects, or a value that cannot become bytes.

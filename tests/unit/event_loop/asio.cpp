@@ -79,6 +79,45 @@ TEST_CASE("asio: errors are system_error, as in Asio") {
     CHECK_THROWS_AS(f.get(), boost::system::system_error);
 }
 
+TEST_CASE("asio: a peer that hangs up ends reads and writes with an error") {
+    const watchdog guard;
+    event_loop loop;
+    auto f = loop.submit([&]() -> task<int> {
+        tcp::acceptor acceptor(loop.context(), {asio::ip::address_v4::loopback(), 0});
+        int ends = 0;
+        for (const bool reset : {false, true}) {
+            tcp::socket client(loop.context());
+            const auto connect = [&]() -> task<void> {
+                co_await client.async_connect(acceptor.local_endpoint(), asio::deferred);
+            };
+            auto connected = loop.submit(connect);
+            tcp::socket server = co_await acceptor.async_accept(asio::deferred);
+            co_await std::move(connected);
+            const auto hang_up = [&]() -> task<void> {
+                co_await concur::yield();
+                if (reset) client.set_option(asio::socket_base::linger(true, 0));
+                client.close();
+            };
+            auto gone = loop.submit(hang_up);
+            std::array<char, 64> buffer{};
+            try {
+                co_await asio::async_read(server, asio::buffer(buffer), asio::deferred);
+            } catch (const boost::system::system_error& e) {
+                ends += reset ? e.code() == asio::error::connection_reset
+                              : e.code() == asio::error::eof;
+            }
+            co_await std::move(gone);
+            try {  // what is sent after the end of the peer is refused sooner or later
+                for (;;) co_await asio::async_write(server, asio::buffer(buffer), asio::deferred);
+            } catch (const boost::system::system_error&) {
+                ends += 10;
+            }
+        }
+        co_return ends;
+    });
+    CHECK(f.get() == 22);
+}
+
 TEST_CASE("asio: awaitables are submitted and awaited") {
     const watchdog guard;
     event_loop loop;

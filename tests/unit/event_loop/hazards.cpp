@@ -87,8 +87,8 @@ TEST_CASE("hazard 12: a future that is done is awaited without a turn of the loo
     const watchdog guard;
     event_loop loop;
     concur::thread_pool pool(1);
+    std::atomic<bool> others_ran = false;  // written after the coroutine has ended
     auto f = loop.submit([&]() -> task<bool> {
-        bool others_ran = false;
         auto done = pool.submit([] { return 1; });
         done.wait();
         loop.post([&] { others_ran = true; });
@@ -96,6 +96,65 @@ TEST_CASE("hazard 12: a future that is done is awaited without a turn of the loo
         co_return value == 1 && !others_ran;
     });
     CHECK(f.get());
+    loop.wait_idle();
+    CHECK(others_ran);
+}
+
+TEST_CASE("hazard 5: a value that is there when the cancel comes counts") {
+    const watchdog guard;
+    event_loop loop;
+    for (const bool cancel_first : {false, true}) {
+        CAPTURE(cancel_first);
+        concur::promise<int> brings;
+        std::atomic<int> got = 0;
+        gate waits;
+        auto f = loop.submit([&]() -> task<void> {
+            auto inner = brings.get_future();
+            waits.open();
+            got = co_await std::move(inner);
+            co_await concur::sleep_for(1h);
+        });
+        waits.wait();
+        // In one turn of the loop: the coroutine cannot run in between.
+        loop.submit([&] {
+                if (cancel_first) f.request_stop();
+                brings.set_value(5);
+                if (!cancel_first) f.request_stop();
+            })
+            .get();
+        CHECK_THROWS_AS(f.get(), concur::task_cancelled);
+        if (!cancel_first) CHECK(got == 5);
+        CHECK((got == 5 || got == 0));
+    }
+}
+
+TEST_CASE("hazard 8: what a cancelled wait leaves behind may use its arguments to its end") {
+    const watchdog guard;
+    tally counts;
+    gate door;
+    concur::thread_pool pool(1);
+    const opens_at_exit at_exit(door);
+    std::atomic<int> seen = 0;
+    event_loop loop;
+    gate inside;
+    auto f = loop.submit([&]() -> task<void> {
+        auto slow = pool.submit(
+            [&](const probe& p) {
+                inside.open();
+                door.wait();
+                seen = p.value();
+            },
+            probe(counts, 6));
+        co_await std::move(slow);
+    });
+    inside.wait();
+    f.request_stop();
+    CHECK_THROWS_AS(f.get(), concur::task_cancelled);
+    CHECK(counts.alive == 1);
+    door.open();
+    pool.wait_idle();
+    CHECK(seen == 6);
+    CHECK(counts.alive == 0);
 }
 
 TEST_CASE("hazard 3: a chain of a hundred thousand cancelled at its end") {

@@ -104,3 +104,34 @@ TEST_CASE("race: loops that end while others submit, stop and complete") {
         for (auto& f : all) CHECK(f.done());
     }
 }
+
+TEST_CASE("race: hazard 9: operations that another thread completes while they are begun") {
+    const watchdog guard("operations", 110s);
+    event_loop loop;
+    concur::thread_pool pool(2);
+    const auto operations = [&](int n) -> task<int> {
+        int sum = 0;
+        for (int i = 0; i != n; ++i) {
+            auto operation = boost::asio::async_initiate<const boost::asio::deferred_t, void(int)>(
+                [&pool, i](auto handler) {
+                    pool.post([h = std::move(handler), i]() mutable { std::move(h)(i); });
+                },
+                boost::asio::deferred);
+            sum += co_await std::move(operation);
+        }
+        co_return sum;
+    };
+    std::vector<concur::future<int>> all;
+    for (int i = 0; i != 20; ++i) all.push_back(loop.submit(operations, 100));
+    for (auto& f : all) CHECK(f.get() == 4950);
+    // And cancelled meanwhile.
+    for (int round = 0; round != 50; ++round) {
+        all.clear();
+        for (int i = 0; i != 4; ++i) all.push_back(loop.submit(operations, 20));
+        for (auto& f : all) f.request_stop();
+        for (auto& f : all) {
+            const auto result = f.get_outcome();
+            CHECK((result || holds<concur::task_cancelled>(result.error())));
+        }
+    }
+}

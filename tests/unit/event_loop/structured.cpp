@@ -52,7 +52,8 @@ task<void> slow_to_end(crowd& alive) {
     alive.leave();
     throw concur::task_cancelled();
 }
-task<int> stubborn(int value) {
+task<int> stubborn(int value, std::atomic<int>* begun = nullptr) {
+    if (begun) ++*begun;
     try {
         co_await concur::sleep_for(1h);
     } catch (const concur::task_cancelled&) {
@@ -155,13 +156,14 @@ TEST_CASE("structured 132: a cancelled when_all cancels its children and waits f
 TEST_CASE("structured: a when_all that is cancelled, and all of whose children end with values") {
     const watchdog guard;
     event_loop loop;
+    std::atomic<int> begun = 0;
     std::atomic<int> sum = 0;
     auto f = loop.submit([&]() -> task<void> {
-        auto [a, b] = co_await concur::when_all(stubborn(1), stubborn(2));
+        auto [a, b] = co_await concur::when_all(stubborn(1, &begun), stubborn(2, &begun));
         sum = a + b;
         co_await concur::sleep_for(1h);  // the cancel is thrown here
     });
-    eventually([&] { return f.running(); });
+    eventually([&] { return begun == 2; });  // one that has not begun would be cancelled
     f.request_stop();
     CHECK_THROWS_AS(f.get(), concur::task_cancelled);
     CHECK(sum == 3);
@@ -316,6 +318,56 @@ TEST_CASE("task_group 133: a failure cancels the others and the body, and is thr
         }
         CHECK(alive.inside() == 0);
     });
+}
+
+TEST_CASE("task_group 133: several failures are thrown as one error that holds them all") {
+    const watchdog guard;
+    std::atomic<int> reported = 0;
+    event_loop loop({.on_error = [&](const std::exception_ptr&) { ++reported; }});
+    auto f = loop.submit([&]() -> task<void> {
+        const auto fails_when_cancelled = [](int number) -> task<void> {
+            try {
+                co_await concur::sleep_for(1h);
+            } catch (const concur::task_cancelled&) {
+            }
+            throw custom_error(number);
+        };
+        const auto inner = [&](task_group& g) -> task<void> {
+            for (const int number : {1, 2}) g.start(fails_when_cancelled, number);
+            co_return;
+        };
+        const auto body = [&](task_group& g) -> task<void> {
+            g.start([&]() -> task<void> { co_await concur::with_task_group(inner); });
+            g.start(fails_when_cancelled, 3);
+            co_await concur::sleep_for(2ms);
+            throw std::runtime_error("the body");
+        };
+        co_await concur::with_task_group(body);
+    });
+    try {
+        f.get();
+        CHECK(false);
+    } catch (const concur::task_group_error& e) {
+        REQUIRE(e.errors().size() == 3);
+        CHECK_THROWS_WITH_AS(std::rethrow_exception(e.errors()[0]), "the body", std::runtime_error);
+        int threes = 0;
+        int groups = 0;
+        for (const auto& problem : e.errors()) {
+            try {
+                std::rethrow_exception(problem);
+            } catch (const custom_error& own) {
+                threes += own.number == 3;
+            } catch (const concur::task_group_error& nested) {
+                groups += nested.errors().size() == 2;
+            } catch (const std::runtime_error&) {
+            }
+        }
+        CHECK(threes == 1);
+        CHECK(groups == 1);
+        const std::string text = e.what();
+        CHECK(text.find("3 tasks of a task_group failed: the body; ") == 0);
+    }
+    CHECK(reported == 0);
 }
 
 TEST_CASE("task_group 134: cancelled from outside; a failure goes before it") {

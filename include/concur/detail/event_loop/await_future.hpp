@@ -33,6 +33,7 @@ public:
         linked_ = true;
         foreign_ = state_->owner != head.on->core;
         if (foreign_) head.on->core->add_foreign_wait();
+        if (state_->ops->attend) remote_ = head.on->core->remote().add(*state_);
         if (state_->add_waiter(*this)) return true;
         unlink();
         leave();
@@ -49,6 +50,7 @@ private:
         linked_ = false;
         state_->remove_waiter(*this);
         if (foreign_) who->on->core->remove_foreign_wait();
+        if (remote_) who->on->core->remote().remove(std::exchange(remote_, nullptr));
     }
     static void state_done(waiter& w) noexcept {
         auto& self = static_cast<state_wait&>(w);
@@ -64,13 +66,14 @@ private:
         auto& self = static_cast<state_wait&>(s);
         self.state_->remove_waiter(self);
         if (self.told_) return;  // its wake-up is on the way, and the value counts
-        if (self.owned_ && !cancel_task(*self.state_)) stop_registry::ask(*self.state_);
+        if (self.owned_ && !cancel_task(*self.state_)) ask_to_stop(*self.state_);
         self.wake_cancelled();
     }
     static constexpr ready_ops kind{&woken, &interrupted, "a future"};
 
     state_ref const state_;
     bool const owned_;
+    remote_core* remote_ = nullptr;
     bool linked_ = false;
     bool foreign_ = false;
     bool told_ = false;  // under the lock of the state

@@ -43,6 +43,7 @@ public:
         }
         suspended_ = true;
         loop.add_foreign_wait();
+        remote_cores::attend_all();  // the loop does not read replies for those it has no state of
         if (step_.deadline() != time_point::max()) loop.add_deadline(step_.deadline(), *this);
         return true;
     }

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include <concur/detail/event_loop/deadline_heap.hpp>
+#include <concur/detail/event_loop/remote_waits.hpp>
 #include <concur/detail/event_loop/strand.hpp>
 #include <concur/detail/sync/priority_queue.hpp>
 #include <concur/detail/task/blocking.hpp>
@@ -126,6 +127,7 @@ public:
     /// Suspensions that something outside of this loop wakes, though Asio does not know of it.
     void add_foreign_wait() noexcept { ++foreign_waits_; }
     void remove_foreign_wait() noexcept { --foreign_waits_; }
+    remote_waits& remote() noexcept { return remote_; }
 
     // ---- the members of event_loop
     [[gnu::cold]] void start_thread();
@@ -155,7 +157,11 @@ private:
     }
     void wake() noexcept;
     void work() noexcept;
-    void rest() noexcept { any_work() ? poll_io() : sleep(); }
+    void rest() noexcept {
+        if (remote_.looking()) return look_at_replies();
+        any_work() ? poll_io() : sleep();
+    }
+    void look_at_replies() noexcept;
     void run_tasks() noexcept;
     void run_task(state& task) noexcept;
     void run_ready() noexcept;
@@ -211,6 +217,7 @@ private:
     strand* first_live_ = nullptr;
     strand* last_live_ = nullptr;
     std::size_t foreign_waits_ = 0;
+    remote_waits remote_;
     int blind_waits_ = 0;  // blocking waits for several things, under way on this thread
 
     alignas(cache_line) std::atomic<std::uint64_t> references_{1};

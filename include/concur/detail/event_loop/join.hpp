@@ -5,7 +5,9 @@
 
 #include <coroutine>
 #include <exception>
+#include <new>
 #include <utility>
+#include <vector>
 
 #include <concur/detail/event_loop/task.hpp>
 
@@ -34,7 +36,9 @@ private:
 // Protocol [join] - the loop's thread only.
 //
 //   open      children that have not ended; the awaiting coroutine is resumed when it falls to zero
-//   failure   the first exception of a child, in time; the others go to on_error
+//   failure   the first exception of a child, in time; the others go to the list of
+//   keep_failures_in(), or
+//             to on_error if there is none
 //
 // Invariant  nobody who is waited for is left behind: cancelling only asks, the join still waits. A
 //            cancel from outside is passed on to the children, and stays pending until one of them
@@ -63,6 +67,8 @@ public:
         for (auto* c = children_; c; c = c->next) c->cancel();
     }
 
+    /// Later failures are collected there instead of going to on_error.
+    void keep_failures_in(std::vector<std::exception_ptr>& list) noexcept { later_ = &list; }
     std::exception_ptr const& failure() const noexcept { return failure_; }
     child_strand* first_ended() const noexcept { return first_ended_; }
     bool any_cancelled() const noexcept { return any_cancelled_; }
@@ -150,8 +156,19 @@ private:
             failure_ = problem;
             cancel_children();
         } else if (rule_ == rule::first_failure_cancels || !first) {
-            error_sink::report(&loop(), problem);
+            failed_later(problem);
         }
+    }
+
+    void failed_later(std::exception_ptr const& problem) noexcept {
+        if (later_) {
+            try {
+                return later_->push_back(problem);
+            } catch (std::bad_alloc const&) {
+                // Then it is reported.
+            }
+        }
+        error_sink::report(&loop(), problem);
     }
 
     /// Takes a child out of the list, and frees it if it is ours.
@@ -173,6 +190,7 @@ private:
     child_strand* children_ = nullptr;
     child_strand* first_ended_ = nullptr;
     std::exception_ptr failure_;
+    std::vector<std::exception_ptr>* later_ = nullptr;
     std::size_t open_ = 0;
     rule const rule_;
     bool running_ = false;

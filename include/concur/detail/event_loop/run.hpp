@@ -86,6 +86,13 @@ inline void loop_core::poll_io() noexcept {
     if (io_.stopped()) io_.restart();
 }
 
+/// Coroutines await tasks of other processes: for a moment this thread reads the replies.
+inline void loop_core::look_at_replies() noexcept {
+    for (int i = 0; i < 32 && !remote_.look() && !any_work(); ++i) cpu_relax();
+    remote_.stop_looking_if_late();
+    poll_io();
+}
+
 inline void loop_core::sleep() noexcept {
     asleep_.store(true);
     tell_if_idle();

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 // with_task_group: a scope for tasks. It ends when all of them have ended, and not before; the
-// first that throws cancels the others.
+// first that throws cancels the others, and no failure is lost.
 #pragma once
 
+#include <algorithm>
+#include <exception>
 #include <memory>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <concur/detail/event_loop/combine.hpp>
 #include <concur/detail/event_loop/join.hpp>
 #include <concur/detail/event_loop/submit.hpp>
+#include <concur/outcome.hpp>
 
 namespace concur::inline v0 {
 
@@ -73,13 +78,28 @@ private:
         static_cast<void>(child.release());
     }
 
-    task_group() = default;
+    task_group() noexcept { all_.keep_failures_in(later_failures_); }
+    [[gnu::cold]] void throw_failure() const;
     template <class Body>
     friend task<void> detail::run_group(Body body);
 
     detail::join all_{detail::join::rule::first_failure_cancels};
+    std::vector<std::exception_ptr> later_failures_;
     bool quiet_ = false;
 };
+
+inline void task_group::throw_failure() const {
+    if (later_failures_.empty()) std::rethrow_exception(all_.failure());
+    std::vector<std::exception_ptr> errors{all_.failure()};
+    errors.insert(errors.end(), later_failures_.begin(), later_failures_.end());
+    auto what = detail::text("%zu tasks of a task_group failed", errors.size());
+    constexpr std::size_t most = 8;  // in the text
+    for (std::size_t i = 0; i < std::min(errors.size(), most); ++i) {
+        what += (i == 0 ? ": " : "; ") + detail::text_of(errors[i]);
+    }
+    if (errors.size() > most) what += "; ...";
+    throw task_group_error(what, std::move(errors));
+}
 
 namespace detail {
 
@@ -90,7 +110,7 @@ task<void> run_group(Body body) {
     child_strand child;
     add_task(group.all_, child, main);
     co_await group.all_.run();
-    if (group.all_.failure()) std::rethrow_exception(group.all_.failure());
+    if (group.all_.failure()) group.throw_failure();
     if (group.all_.any_cancelled()) group.all_.throw_if_interrupted();
     if (!group.quiet_) take_value(main);
 }
@@ -112,7 +132,8 @@ struct group_body {
 
 /// Runs body(group, args...), a coroutine function, and everything that it starts in the group, to
 /// the end. The first that throws, body included, cancels the others, and its exception is thrown
-/// after they have ended; what else they throw goes to on_error. A cancel from outside reaches all.
+/// after they have ended. If others fail too, while they clean up, a task_group_error that holds
+/// all the failures is thrown instead. A cancel from outside reaches all.
 template <class Body, class... Args>
 auto with_task_group(Body&& body, Args&&... args) {
     static_assert(std::is_invocable_v<std::decay_t<Body>&, task_group&, std::decay_t<Args>...>,

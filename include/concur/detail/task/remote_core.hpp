@@ -75,6 +75,7 @@ public:
     }
     explicit operator bool() const noexcept { return core_ != nullptr; }
     remote_core* operator->() const noexcept { return core_; }
+    remote_core* get() const noexcept { return core_; }
 
 private:
     remote_core* core_ = nullptr;
