@@ -144,7 +144,7 @@ void run_graph(bench::run& r) {
 void run_graph_serially(bench::run& r) {
     auto const n = static_cast<std::uint32_t>(r.size(200, 40));
     std::vector<int> found;
-    graph_matrix();
+    static_cast<void>(graph_matrix());  // made before it is timed
     r.measure(n, [&] {
         for (std::uint32_t i = 0; i < n; ++i)
             found.push_back(distance(graph_matrix(), from_of(i), to_of(i)));

@@ -133,6 +133,12 @@ long sum_at_second_try(shared_array<int> a) {
     return sum(a);
 }
 
+#if defined(__SANITIZE_THREAD__)
+constexpr bool runs_under_tsan = true;
+#else
+constexpr bool runs_under_tsan = false;
+#endif
+
 using flag = concur::shared_object<std::atomic<int>>;
 
 /// Until somebody sets it.
@@ -156,7 +162,7 @@ int pid_of(const flag& runs) {
 
 TEST_CASE("a handle crosses as an argument, with every start method") {
     for (const auto method : start_methods) {
-        CAPTURE(name_of(method));
+        CAPTURE(std::string(name_of(method)));
         nothing_shared_left around;
         shared_array<int> early(1000, 1);
         concur::process_pool pool({.workers = 2, .start = method});
@@ -172,6 +178,7 @@ TEST_CASE("a handle crosses as an argument, with every start method") {
         CHECK(pool.submit(&sum_nested, nested{{a, early, a}, "12345"}).get() == 5035);
         CHECK(pool.submit(adder{a}, 5u).get() == 12);
         CHECK(pool.submit(concur::partial(&sum_of, a)).get() == 2010);
+        if (runs_under_tsan && method == concur::start_method::fork) continue;  // no threads there
         CHECK(pool.submit(&sum_in_nested_pool, a).get() == 2035);
         CHECK(pool.submit(&sum_in_nested_pool, early).get() == 1035);
     }
@@ -205,7 +212,7 @@ TEST_CASE("a handle crosses in maps: in the function, in the items, in the resul
 
 TEST_CASE("a result's memory outlives its worker, with every start method") {
     for (const auto method : start_methods) {
-        CAPTURE(name_of(method));
+        CAPTURE(std::string(name_of(method)));
         nothing_shared_left around;
         concur::process_pool pool({.workers = 1, .max_tasks_per_worker = 1, .start = method});
         auto first = pool.submit(&make, 1000);

@@ -93,11 +93,12 @@ private:
 /// out with the reply has to be handed over, once.
 class call_handles : public carrier, public receiver {
 public:
-    void arrived(shared_mapping& mapping) override { known_.push_back(mapping.id()); }
+    void arrived(shared_mapping& mapping) override { note(mapping.id()); }
     void carry(shared_mapping& mapping) override {
-        if (std::find(known_.begin(), known_.end(), mapping.id()) != known_.end()) return;
+        auto const id = mapping.id();
+        if (id == first_ || std::find(more_.begin(), more_.end(), id) != more_.end()) return;
         hand_over(mapping);
-        known_.push_back(mapping.id());
+        note(id);
     }
 
 protected:
@@ -105,7 +106,17 @@ protected:
     virtual void hand_over(shared_mapping& mapping) = 0;
 
 private:
-    std::vector<std::uint64_t> known_;
+    /// Most calls have one, if any.
+    void note(std::uint64_t id) {
+        if (first_ == 0) {
+            first_ = id;
+        } else if (id != first_) {
+            more_.push_back(id);
+        }
+    }
+
+    std::uint64_t first_ = 0;
+    std::vector<std::uint64_t> more_;
 };
 
 /// In a worker: what a function refers to that is kept for the next call of the same map. The
@@ -116,22 +127,27 @@ public:
     borrow_list(borrow_list const&) = delete;
     borrow_list& operator=(borrow_list const&) = delete;
     ~borrow_list() {
-        for (auto* m : all_) m->unborrow();
+        if (!begun_) return;
+        for (auto& m : all_) m->unborrow();
     }
-    void arrived(shared_mapping& mapping) override { read_.push_back(&mapping); }
+    void arrived(shared_mapping& mapping) override {
+        mapping.retain();
+        all_.emplace_back(&mapping);
+    }
 
     /// The function is made and kept.
-    void begin() {
-        all_.swap(read_);
-        for (auto* m : all_) m->borrow();
+    void begin() noexcept {
+        begun_ = true;
+        for (auto& m : all_) m->borrow();
     }
     /// A task may have copied handles out of the function.
     void hold_copies() noexcept {
-        for (auto* m : all_) m->hold_copies();
+        for (auto& m : all_) m->hold_copies();
     }
 
 private:
-    std::vector<shared_mapping*> read_, all_;
+    bool begun_ = false;
+    std::vector<mapping_ref> all_;
 };
 
 }  // namespace concur::inline v0::detail

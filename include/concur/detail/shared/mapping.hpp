@@ -65,6 +65,7 @@ public:
     }
     void release() noexcept;
 
+    /// A function that is kept has a handle, and so has whoever keeps it.
     void borrow() noexcept;
     void unborrow() noexcept;
     /// Holds what was borrowed and copied meanwhile.
@@ -214,13 +215,13 @@ inline void shared_mapping::release() noexcept {
 inline void shared_mapping::borrow() noexcept {
     auto& registry = shared_registry::get();
     std::lock_guard const lock(registry.mutex_);
-    auto const borrowed = borrowed_.fetch_add(1) + 1;
-    if (handles_.load() == borrowed && held_ && registry.let_go(*this)) punch();
+    auto const borrowed = borrowed_.fetch_add(2) + 2;
+    if (handles_.load() <= borrowed && held_ && registry.let_go(*this)) punch();
 }
 
 inline void shared_mapping::unborrow() noexcept {
     std::lock_guard const lock(shared_registry::get().mutex_);
-    borrowed_.fetch_sub(1);
+    borrowed_.fetch_sub(2);
 }
 
 inline void shared_mapping::hold_copies() noexcept {
