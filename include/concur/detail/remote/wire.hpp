@@ -9,6 +9,7 @@
 #include <string>
 
 #include <concur/codec.hpp>
+#include <concur/detail/shared/carrier.hpp>
 #include <concur/detail/task/remote_core.hpp>
 
 namespace concur::inline v0::detail {
@@ -28,6 +29,8 @@ struct call_frame {
     std::uint16_t kind = 0;
     std::uint32_t order = 0;  ///< in which it became ready; wraps around
     std::byte payload[inline_bytes];
+    /// Of this process: the shared memory whose handles are in the call; null: none.
+    pin_list* pins = nullptr;
 };
 
 /// A block of allocate_block(), as a frame names it.
