@@ -67,9 +67,11 @@ constexpr void refuse_class() {
                 "it. Pass the captured values as arguments instead: "
                 "pool.submit([](const std::string& s) { ... }, s); or bind them with "
                 "concur::partial; or use a struct with public members and operator()");
-            static_assert(called_object<T>,
-                          "concur: this type cannot travel to another process yet: give it "
-                          "template <class A> void serialize(A& ar) { ar(member, member...); }");
+            static_assert(
+                called_object<T>,
+                "concur: this type cannot travel to another process yet: give it "
+                "template <class A> void serialize(A& ar) { ar(member, member...); }, in its "
+                "public part");
         }
     }
 }

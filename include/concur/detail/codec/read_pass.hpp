@@ -159,7 +159,9 @@ private:
         auto const offset = read_number<std::uint64_t>();
         if (module == 0 && offset == 0) return nullptr;
         auto const* const code = find_code({module, offset});
-        if (!code) throw_bad("a function's module is not loaded in this process");
+        if (!code)
+            throw_bad(
+                "a function's library is not loaded in this process, or is another build there");
         return code;
     }
 

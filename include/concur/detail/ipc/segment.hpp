@@ -23,7 +23,11 @@ namespace concur::inline v0::detail {
 inline std::size_t page_bytes() noexcept { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 
 [[noreturn, gnu::cold]] inline void throw_no_segment(std::size_t bytes, int error) {
-    throw_errno(text("cannot get %zu bytes of shared memory", bytes).c_str(), error);
+    char const* limit = "";
+    if (error == EFBIG) limit = " (the limit on the size of files, RLIMIT_FSIZE)";
+    if (error == ENOMEM) limit = " (the limit on memory, RLIMIT_AS or overcommit?)";
+    if (error == EMFILE) limit = " (the limit on open files, RLIMIT_NOFILE)";
+    throw_errno(text("cannot get %zu bytes of shared memory%s", bytes, limit).c_str(), error);
 }
 
 /// The largest file that this process may make. A longer one would kill it: SIGXFSZ.
