@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSL-1.0
  * Model of Protocol [ipc-queue] in include/concur/detail/ipc/queue.hpp: two processes that push and
- * two that pop over one slot and two spare nodes, of which one may be killed between any two
- * steps. (It dies before a write: what it reads last before its death makes no difference.) Items come out in the order of the exchanges, once, never torn, and none is lost. When
+ * one that pops, or one and two, over one slot and two spare nodes; one of them may be killed
+ * between any two steps. (It dies before a write: what it reads last makes no difference.) Items come out in the order of the exchanges, once, never torn, and none is lost. When
  * all have ended or are dead, somebody who comes later finds the queue whole: it pops what is left,
  * fills every slot, and finds every spare node.
  *
@@ -20,14 +20,8 @@
 #ifndef KILLS
 #define KILLS 1
 #endif
-#ifndef PUSHES
-#define PUSHES 2            /* of the first; the second pushes once */
-#endif
-#ifndef POPS
-#define POPS 2              /* attempts of the first; the second pops once */
-#endif
 #define NODES (SLOTS + SPARES)
-#define ITEMS (PUSHES + 1)
+#define ITEMS 5             /* pushes in all, at most */
 #define NONE 15
 #define FREE 0              /* owners are 1 to 4, AUDITOR comes after all */
 #define AUDITOR 5
@@ -56,11 +50,13 @@ byte kills, ended
 /* What only the checker sees. */
 byte order[ITEMS + SLOTS + 1]
 byte pushed, popped
+byte spares = SPARES
 
 #define AT(p) ((p) % SLOTS)
 #define STAGE(p) (2 * ((p) / SLOTS))
 
-/* Each write to shared memory: done, or the process dies before it. */
+/* A write to shared memory: done, or the process dies before it. Not where to die is the same as
+ * at the next such place. */
 #define MAY_DIE :: atomic { kills < KILLS && me != AUDITOR -> kills++; dead[me] = 1; goto over }
 
 inline set_free(x, o, v) {
@@ -100,7 +96,6 @@ inline try_take(res) {
     :: atomic { owner[n] == n_owner && version[n] == n_version ->
         owner[n] = me; version[n] = VERSION_AFTER(n_version); res = n }
     :: atomic { !(owner[n] == n_owner && version[n] == n_version) -> skip }
-    MAY_DIE
     fi
 }
 
@@ -155,7 +150,6 @@ inline push(item) {
             if
             :: atomic { mine != NONE -> owner[mine] = FREE; version[mine] = VERSION_AFTER(version[mine]) }
             :: mine == NONE
-            MAY_DIE
             fi;
             result = 0;
             break
@@ -167,7 +161,7 @@ inline push(item) {
                 :: mine == NONE -> result = 0; break
                 :: else
                 fi;
-                if :: half1[mine] = item MAY_DIE fi;
+                half1[mine] = item;
                 if :: half2[mine] = item MAY_DIE fi
             :: else
             fi;
@@ -220,7 +214,6 @@ inline pop() {
                 assert(copy1 == order[popped] && copy2 == order[popped]);
                 popped++ }
             :: atomic { !(SAME(st, stage[s]) && named[s] == nd) -> result = 2 }
-            MAY_DIE
             fi;
             atomic { copy1 = 0; copy2 = 0 }
             if
@@ -279,7 +272,7 @@ proctype auditor(byte me) {
     /* nobody gives back what it takes here */
     i = 0;
     do
-    :: i < SPARES ->
+    :: i < spares ->
         take_node(mine);
         if :: mine == NONE -> take_node(mine) :: else fi;
         assert(mine != NONE);
@@ -296,10 +289,13 @@ init {
     atomic {
         byte i;
         for (i : 0 .. SLOTS - 1) { named[i] = i; owner[i] = VIRGIN }
-        run pusher(1, 1, PUSHES);
-        run pusher(2, 1 + PUSHES, 1);
-        run popper(3, POPS);
-        run popper(4, 1);
+        /* all four at once would be too many states */
+        if
+        :: run pusher(1, 1, 3); run pusher(2, 4, 1); run popper(3, 3); ended = 1
+        :: run pusher(1, 1, 3); run popper(3, 2); run popper(4, 1); ended = 1
+        :: spares = 1; owner[NODES - 1] = VIRGIN;   /* nobody takes it */
+            run pusher(1, 1, 3); run pusher(2, 4, 2); run popper(3, 3); ended = 1
+        fi;
         run auditor(AUDITOR)
     }
 }

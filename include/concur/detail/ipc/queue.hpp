@@ -53,6 +53,7 @@ namespace concur::inline v0::detail {
 //            push before its exchange: its node stays in dead hands. When no node is free, whoever
 //            needs one looks for such: the owner is dead, and then still no slot names the node (in
 //            this order: the dead push no longer). After its exchange: the item is there; see Move.
+//            A process that execs in the middle of a push counts as alive until it ends.
 // Users      any thread of any process that sees the same pids. Forked copies are other processes.
 // Model      tests/model/queue.pml
 
@@ -77,6 +78,7 @@ inline constexpr std::uint32_t queue_hints = 64;
 /// The part in shared memory; the slots follow, then the nodes. Zeroed memory is an empty queue.
 struct queue_memory {
     alignas(cache_line) std::atomic<std::uint64_t> tail;
+    std::uint64_t capacity;  // told by whoever made it; the views bring their own
     alignas(cache_line) std::atomic<std::uint64_t> head;
     queue_hint hints[queue_hints];
 };
@@ -131,6 +133,8 @@ private:
 /// One process's view of such a queue, whatever the items are. Copies are views of the same.
 class queue_view {
 public:
+    /// Of nothing: only to be assigned to.
+    queue_view() noexcept = default;
     /// At the start of zeroed memory of shape.bytes(), or of a queue of the same shape.
     queue_view(std::byte* memory, queue_shape shape) noexcept
         : memory_(reinterpret_cast<queue_memory*>(memory)),
@@ -215,6 +219,7 @@ public:
         return count;
     }
 
+    bool same_as(queue_view const& other) const noexcept { return memory_ == other.memory_; }
     queue_shape const& shape() const noexcept { return shape_; }
 
 private:
@@ -381,6 +386,11 @@ private:
     [[gnu::cold, gnu::noinline]] std::uint32_t search() noexcept {
         auto found = none;
         for (std::uint32_t index = 0; index != shape_.nodes; ++index) {
+            // Nobody has used its slot yet: its page need not be touched.
+            if (index < shape_.capacity &&
+                slots_[index].load(std::memory_order_relaxed) == 0) {  // [ipc-queue] or next time
+                continue;
+            }
             auto const state =
                 node(index).state.load(std::memory_order_acquire);  // [ipc-queue] with set_free()
             if (is_free(index, state)) {
@@ -418,10 +428,10 @@ private:
 
     static constexpr std::uint32_t most_nodes = queue_shape::most_nodes;
 
-    queue_memory* memory_;
-    std::atomic<std::uint64_t>* slots_;
-    std::byte* nodes_;
-    queue_shape shape_;
+    queue_memory* memory_ = nullptr;
+    std::atomic<std::uint64_t>* slots_ = nullptr;
+    std::byte* nodes_ = nullptr;
+    queue_shape shape_{1, 1};
 };
 
 /// The same for items of a certain type.
@@ -430,6 +440,7 @@ class typed_queue_view : public queue_view {
     static_assert(std::is_trivially_copyable_v<T>);
 
 public:
+    typed_queue_view() noexcept = default;
     typed_queue_view(std::byte* memory, std::uint32_t capacity) noexcept
         : queue_view(memory, queue_shape(capacity, sizeof(T))) {}
 
