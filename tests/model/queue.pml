@@ -131,10 +131,10 @@ inline take_node(res) {
     od
 }
 
+/* A plain store: it may set the position back. */
 inline advance(position, from) {
     if
-    :: atomic { position == from -> position = from + 1 }
-    :: atomic { position != from -> skip }
+    :: position = from + 1
     MAY_DIE
     fi
 }
@@ -142,9 +142,9 @@ inline advance(position, from) {
 /* result: 1 pushed, 0 full or no node */
 inline push(item) {
     mine = NONE;
+    at = tail;
     do
-    :: at = tail;
-        atomic { s = AT(at); st = stage[s]; nd = named[s] }
+    ::  atomic { s = AT(at); st = stage[s]; nd = named[s] }
         if
         :: st + 1 == STAGE(at) ->
             if
@@ -191,7 +191,7 @@ inline push(item) {
                 break
             :: else
             fi
-        :: else -> advance(tail, at)
+        :: else -> at++
         fi
     od;
     atomic { mine = 0; at = 0; s = 0; st = 0; nd = 0; o_owner = 0; o_version = 0 }
@@ -199,9 +199,9 @@ inline push(item) {
 
 /* result: 1 popped, 0 empty */
 inline pop() {
+    at = head;
     do
-    :: at = head;
-        atomic { s = AT(at); st = stage[s]; nd = named[s] }
+    ::  atomic { s = AT(at); st = stage[s]; nd = named[s] }
         if
         :: st == STAGE(at) -> result = 0; break
         :: st == STAGE(at) + 1 ->
@@ -220,7 +220,7 @@ inline pop() {
             :: result == 1 -> advance(head, at); break
             :: else
             fi
-        :: else -> advance(head, at)
+        :: else -> at++
         fi
     od;
     atomic { at = 0; s = 0; st = 0; nd = 0 }

@@ -16,6 +16,7 @@
 #include <memory>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace process {
@@ -52,6 +53,7 @@ public:
     }
     std::size_t size() const { return view_.size(); }
     std::size_t capacity() const { return view_.shape().capacity; }
+    std::size_t spare_nodes() { return view_.spare_nodes(); }
     std::size_t spares() const { return view_.shape().nodes - view_.shape().capacity; }
 
     /// Nobody else is alive: all nodes that no slot names can be had.
@@ -164,7 +166,11 @@ private:
         ++(who < producers ? producer_kills : consumer_kills);
         if (who >= producers) return;
         const auto name = numbered_as(who, world_->trying[who]);
-        if (name % step != 0 && world_->done[who] != name) in_doubt_.push_back(name);
+        // Once, also if the successor dies before it tries the next.
+        if (name % step != 0 && world_->done[who] != name &&
+            std::exchange(last_in_doubt_[who], name) != name) {
+            in_doubt_.push_back(name);
+        }
     }
 
     std::uint8_t at(std::uint64_t name) const { return byte_of(name); }
@@ -240,6 +246,7 @@ private:
     std::minstd_rand random_;
     std::unique_ptr<forked> fighters_[producers + consumers];
     std::vector<std::unique_ptr<forked>> buried_;
+    std::uint64_t last_in_doubt_[producers] = {};
     std::vector<std::uint64_t> in_doubt_;  // where a killed producer was
 };
 

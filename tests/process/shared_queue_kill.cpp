@@ -111,6 +111,21 @@ TEST_CASE("shared queue: more pushes die than there are spare nodes, and their z
     CHECK(q.whole());
 }
 
+TEST_CASE("shared queue: what the dead have pushed is not taken for what they held") {
+    const process::alarm_clock guard;
+    checked_queue q(8);
+    for (int round = 0; round != 10; ++round) {
+        process::forked child([&] {
+            for (std::uint64_t name = 1; name != 6; ++name) q.push(name);
+            return 0;
+        });
+        REQUIRE(child.wait() == 0);
+        REQUIRE(q.spare_nodes() == q.spares());
+        for (std::uint64_t name = 1; name != 6; ++name) REQUIRE(q.pop() == name);
+        REQUIRE(q.pop() == 0);
+    }
+}
+
 TEST_CASE("shared queue: processes that are killed and stopped at random") {
     const process::alarm_clock guard(100);
     const auto run = [](std::uint32_t capacity, unsigned seed) {

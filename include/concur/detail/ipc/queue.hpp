@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 // A bounded queue in memory that processes share: any number may push and pop, and may be killed at
 // any instruction. No lock; no system call, except to find out who is dead when a kill left too
-// little. Cost: four atomic updates per push, two per pop, and the item is copied once each way.
+// little. Cost: three atomic updates per push, one per pop, and the item is copied once each way.
 #pragma once
 
 #include <pthread.h>
 
 #include <atomic>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <type_traits>
 
 #include <concur/detail/base/chaos.hpp>
 #include <concur/detail/base/config.hpp>
 #include <concur/detail/ipc/process_mark.hpp>
+#include <concur/detail/ipc/queue_memory.hpp>
 
 namespace concur::inline v0::detail {
 
@@ -34,9 +36,10 @@ namespace concur::inline v0::detail {
 //                              a slot names it                slot, or whoever does that for it
 //   0                          never used: of the first `capacity` nodes in its slot, else free
 //
-// Invariant  tail is the position of a slot that no push has passed, or behind that; head the same
-//            of pops. Anybody who sees that a slot is further sets them on. So pushes and pops go
-//            through the positions in order, and the one CAS of a slot is when they happen.
+// Invariant  everything before the position in tail has been pushed, before that in head popped: so
+//            they may lag, or be set back by whoever was slow, and only cost a search (see
+//            further()). Pushes and pops go through the positions in order, for each knows that the
+//            one before is done; the one CAS of a slot is when they happen.
 //            A node in the owner's hands is written by its owner only; one that a slot names, by
 //            nobody. No slot has the same word twice (stages count to 2^40), so a copy is whole if
 //            the slot had the same word before and after it: the CAS of the pop is the proof.
@@ -57,79 +60,6 @@ namespace concur::inline v0::detail {
 // Users      any thread of any process that sees the same pids. Forked copies are other processes.
 // Model      tests/model/queue.pml
 
-struct queue_node {
-    std::atomic<std::uint64_t> state;           // low half: owner's process_mark(); high: version
-    std::atomic<std::uint64_t> move;            // written; node that comes out; slot
-    std::atomic<std::uint64_t> replaced_state;  // of the node that comes out
-    // The item, in words.
-
-    std::atomic<std::uint64_t>* words() noexcept {
-        return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1);
-    }
-};
-
-/// Where a free node may be: wrong ones cost time, never correctness.
-struct alignas(cache_line) queue_hint {
-    std::atomic<std::uint32_t> node;  // from 1 on; 0: the spare node of the same number
-};
-
-inline constexpr std::uint32_t queue_hints = 64;
-
-/// The part in shared memory; the slots follow, then the nodes. Zeroed memory is an empty queue.
-struct queue_memory {
-    alignas(cache_line) std::atomic<std::uint64_t> tail;
-    std::uint64_t capacity;  // told by whoever made it; the views bring their own
-    alignas(cache_line) std::atomic<std::uint64_t> head;
-    queue_hint hints[queue_hints];
-};
-
-static_assert(sizeof(queue_node) == 24 && sizeof(queue_memory) == 64 * (2 + queue_hints));
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared memory has no locks");
-
-/// What stands where, by capacity and size of an item.
-struct queue_shape {
-    static constexpr std::uint32_t most_nodes = 1u << 24;
-    static constexpr std::uint32_t most_items = most_nodes - queue_hints;
-
-    /// 1 <= capacity <= most_items.
-    constexpr queue_shape(std::uint32_t items, std::size_t item_bytes) noexcept
-        : capacity(items), stride(stride_of(item_bytes)), nodes(items + spares_of(stride)) {}
-
-    /// SIZE_MAX: more than there can be.
-    constexpr std::size_t bytes() const noexcept {
-        std::size_t all = 0;
-        return __builtin_mul_overflow(stride, nodes, &all) ||
-                       __builtin_add_overflow(all, nodes_at(), &all)
-                   ? SIZE_MAX
-                   : all;
-    }
-
-    /// Neighbours do not share a line, except small ones.
-    static constexpr std::size_t stride_of(std::size_t item_bytes) noexcept {
-        auto const unit = item_bytes > 8 ? cache_line : cache_line / 2;
-        if (item_bytes > SIZE_MAX / 2) return SIZE_MAX / 2;
-        return (sizeof(queue_node) + item_bytes + unit - 1) / unit * unit;
-    }
-
-    constexpr std::size_t nodes_at() const noexcept {
-        auto const end = sizeof(queue_memory) + sizeof(std::uint64_t) * capacity;
-        return (end + cache_line - 1) / cache_line * cache_line;
-    }
-
-    std::uint32_t capacity;
-    std::size_t stride;   // from node to node
-    std::uint32_t nodes;  // slots and spares
-
-private:
-    /// How many pushes may be under way at once, the dead included: fewer when they cost much.
-    static constexpr std::uint32_t spares_of(std::size_t stride) noexcept {
-        auto const affordable = (std::size_t{256} << 10) / stride;
-        return affordable > queue_hints ? queue_hints
-               : affordable < 8         ? 8
-                                        : static_cast<std::uint32_t>(affordable);
-    }
-};
-
 /// One process's view of such a queue, whatever the items are. Copies are views of the same.
 class queue_view {
 public:
@@ -147,17 +77,18 @@ public:
     template <class Write>
     bool push(Write&& write) noexcept {
         auto mine = none;
+        auto at = memory_->tail.load(std::memory_order_acquire);  // [ipc-queue] with our store
         for (;;) {
-            auto const at = memory_->tail.load(std::memory_order_acquire);  // [ipc-queue] advance()
             auto& slot = slots_[index_of(at)];
             auto const seen = slot.load(std::memory_order_acquire);  // [ipc-queue] with both CAS
-            if (stage_of(seen) != stage_of(at)) {
-                if (stage_of(seen + full) == stage_of(at)) {
-                    if (mine != none) give_back(mine);
-                    return false;
-                }
-                advance(memory_->tail, at);
+            auto const lead = lead_of(seen, at);
+            if (lead > 0) {
+                at = further(at, 0);
                 continue;
+            }
+            if (lead < 0) {  // still full of the turn before
+                if (mine != none) give_back(mine);
+                return false;
             }
             if (mine == none) {
                 mine = take_node();
@@ -166,7 +97,9 @@ public:
                 write(node(mine));
             }
             if (exchange(slot, index_of(at), seen, mine)) {
-                advance(memory_->tail, at);
+                chaos_point();
+                memory_->tail.store(plus(at, 1),
+                                    std::memory_order_release);  // [ipc-queue] this one is done
                 return true;
             }
         }
@@ -176,32 +109,34 @@ public:
     /// changes meanwhile, and is then called again.
     template <class Read>
     bool pop(Read&& read) noexcept {
+        auto at = memory_->head.load(std::memory_order_acquire);  // [ipc-queue] with our store
         for (;;) {
-            auto const at = memory_->head.load(std::memory_order_acquire);  // [ipc-queue] advance()
             auto& slot = slots_[index_of(at)];
             auto seen = slot.load(std::memory_order_acquire);  // [ipc-queue] with both CAS
-            if (stage_of(seen) == stage_of(at)) return false;
-            if (stage_of(seen) == stage_of(at + full)) {
-                read(node(node_of(seen, index_of(at))));
+            auto const lead = lead_of(seen, at);
+            if (lead <= 0) return false;
+            if (lead > 1) {
+                at = further(at, 1);
+                continue;
+            }
+            read(node(node_of(seen, index_of(at))));
+            chaos_point();
+            // One stage further: the carry goes into the turn.
+            if (slot.compare_exchange_strong(
+                    seen, seen + full,
+                    std::memory_order_acq_rel,     // [ipc-queue] the copy came before
+                    std::memory_order_relaxed)) {  // [ipc-queue] looks again
                 chaos_point();
-                // One stage further: the carry goes into the turn.
-                if (!slot.compare_exchange_strong(
-                        seen, seen + full,
-                        std::memory_order_acq_rel,     // [ipc-queue] the copy came before
-                        std::memory_order_relaxed)) {  // [ipc-queue] looks again
-                    continue;
-                }
-                chaos_point();
-                advance(memory_->head, at);
+                memory_->head.store(plus(at, 1),
+                                    std::memory_order_release);  // [ipc-queue] this one is done
                 return true;
             }
-            advance(memory_->head, at);
         }
     }
 
     /// Exact when nobody pushes or pops meanwhile, also after kills; else of a moment ago.
     std::size_t size() const noexcept {
-        auto const first = settled(memory_->head, full);
+        auto const first = settled(memory_->head, 1);
         auto const last = settled(memory_->tail, 0);
         auto const turns = (stage_of(last) - stage_of(first)) / 2 & (stages / 2 - 1);
         auto const items = turns * shape_.capacity + index_of(last) - index_of(first);
@@ -248,27 +183,49 @@ private:
                (state == 0 && index >= shape_.capacity);
     }
 
-    void advance(std::atomic<std::uint64_t>& position, std::uint64_t from) const noexcept {
-        auto const next = index_of(from) + 1 == shape_.capacity
-                              ? (stage_of(from) + 2) * full  // the next turn
-                              : from + 1;
-        chaos_point();
-        position.compare_exchange_strong(
-            from, next, std::memory_order_acq_rel,  // [ipc-queue] what the slot was seen to be
-            std::memory_order_relaxed);             // [ipc-queue] somebody else did it
+    /// So many stages is the slot of a position further than a push there would find it.
+    static constexpr std::int64_t lead_of(std::uint64_t slot, std::uint64_t at) noexcept {
+        // Both mod 2^40: the difference, shifted to the sign and back.
+        return static_cast<std::int64_t>((slot / full - at / full) * full) /
+               static_cast<std::int64_t>(full);
+    }
+    std::int64_t lead_at(std::uint64_t at) const noexcept {
+        return lead_of(slots_[index_of(at)].load(std::memory_order_acquire),  // [ipc-queue] CAS
+                       at);
+    }
+    /// n <= capacity
+    std::uint64_t plus(std::uint64_t at, std::uint32_t n) const noexcept {
+        auto const next = at + n;
+        return index_of(at) + n < shape_.capacity ? next : next - shape_.capacity + 2 * full;
     }
 
-    /// Head or tail, after what a dead process may have left to do.
-    std::uint64_t settled(std::atomic<std::uint64_t>& position, std::uint64_t behind) const {
-        for (;;) {
-            auto const at = position.load(std::memory_order_acquire);  // [ipc-queue] advance()
-            auto const seen =
-                slots_[index_of(at)].load(std::memory_order_acquire);  // [ipc-queue] with both CAS
-            // The tail may stop at a slot that is still full, the head at one that is.
-            auto const other = behind != 0 ? at + full : at - full;
-            if (stage_of(seen) == stage_of(at) || stage_of(seen) == stage_of(other)) return at;
-            advance(position, at);
+    /// The first position that is not done, when the slot at `at` leads by more than `lag`: that
+    /// is, it was pushed (lag 0), or popped (lag 1). In steps that double: what a slow process has
+    /// set back long ago is found again in a few.
+    std::uint64_t further(std::uint64_t at, std::int64_t lag) const noexcept {
+        auto const turns = (lead_at(at) - 1 - lag) / 2;  // done at this slot since
+        at += static_cast<std::uint64_t>(turns) * 2 * full;
+        std::uint32_t step = 1;
+        while (lead_at(plus(at, step)) > lag) {
+            at = plus(at, step);
+            step = step < shape_.capacity / 2 ? 2 * step : shape_.capacity;
         }
+        while (step > 1) {
+            auto const half = step / 2;
+            if (lead_at(plus(at, half)) > lag) {
+                at = plus(at, half);
+                step -= half;
+            } else {
+                step = half;
+            }
+        }
+        return plus(at, 1);
+    }
+
+    std::uint64_t settled(std::atomic<std::uint64_t> const& position,
+                          std::int64_t lag) const noexcept {
+        auto const at = position.load(std::memory_order_acquire);  // [ipc-queue] with its stores
+        return lead_at(at) > lag ? further(at, lag) : at;
     }
 
     bool exchange(std::atomic<std::uint64_t>& slot, std::uint32_t index, std::uint64_t seen,
