@@ -13,6 +13,8 @@
 #include <concur/outcome.hpp>
 #include <concur/process_pool.hpp>
 #include <concur/serial_executor.hpp>
+#include <concur/shared_array.hpp>
+#include <concur/shared_object.hpp>
 #include <concur/thread_pool.hpp>
 #include <concur/wait.hpp>
 #include <concur/when.hpp>

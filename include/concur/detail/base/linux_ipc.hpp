@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -22,6 +23,15 @@ namespace concur::inline v0::detail {
 
 [[noreturn, gnu::cold]] inline void throw_errno(char const* doing_what) {
     throw_errno(doing_what, errno);
+}
+
+/// A sentence about an errno of a call that makes processes, files or mappings.
+[[gnu::cold]] inline std::string errno_text(int error) {
+    char const* hint = "";
+    if (error == EAGAIN) hint = " (the limit on processes, RLIMIT_NPROC or the cgroup's pids.max?)";
+    if (error == EMFILE) hint = " (the limit on open files, RLIMIT_NOFILE)";
+    if (error == ENOMEM) hint = " (the limit on memory, RLIMIT_AS or overcommit?)";
+    return std::generic_category().message(error) + hint;
 }
 
 /// Owns a file descriptor. Whoever opens one says CLOEXEC.

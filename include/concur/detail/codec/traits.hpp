@@ -30,9 +30,22 @@ public:
     static auto serialize(Archive& archive, T& object) -> decltype(object.serialize(archive)) {
         return object.serialize(archive);
     }
+
+private:
+    /// One of ours that is not to be built before it is read.
     template <class T>
-    static auto make() -> decltype(T()) {
+    static auto made(int) -> decltype(T::concur_unread()) {
+        return T::concur_unread();
+    }
+    template <class T>
+    static auto made(long) -> decltype(T()) {
         return T();
+    }
+
+public:
+    template <class T>
+    static auto make() -> decltype(made<T>(0)) {
+        return made<T>(0);
     }
 };
 

@@ -66,15 +66,6 @@ private:
     std::vector<std::string> own_;
 };
 
-/// A sentence about an errno of a call that makes processes, files or mappings.
-[[gnu::cold]] inline std::string errno_text(int error) {
-    char const* hint = "";
-    if (error == EAGAIN) hint = " (the limit on processes, RLIMIT_NPROC or the cgroup's pids.max?)";
-    if (error == EMFILE) hint = " (the limit on open files, RLIMIT_NOFILE)";
-    if (error == ENOMEM) hint = " (the limit on memory, RLIMIT_AS or overcommit?)";
-    return std::generic_category().message(error) + hint;
-}
-
 /// Why a packet did not get through, see limit_sends().
 [[gnu::cold]] inline std::string send_error_text(int error) {
     return error == EAGAIN ? std::string("it has taken nothing for 5 s") : errno_text(error);
@@ -186,7 +177,7 @@ private:
         unique_fd ours, theirs;
         int error = make_packet_pair(ours, theirs) ? 0 : errno;
         pid_t pid = 0;
-        if (error == 0) error = spawn_self(pid, theirs.get(), environment.get());
+        if (error == 0) error = spawn_self(pid, environment.get(), theirs.get());
         if (error != 0) {
             throw broken_executor(
                 text("worker processes cannot be started: the fork server could "

@@ -24,6 +24,7 @@ namespace concur::inline v0::detail {
 struct nursery_options {
     start_method start = start_method::forkserver;
     int segment_fd = -1;
+    int parcels_fd = -1;  ///< inherited_parcels of its workers
     std::size_t segment_bytes = 0;
     std::size_t lives_offset = 0;  ///< of the first worker_life in the segment
     std::size_t stride = 0;        ///< bytes from one worker_life to the next
@@ -167,8 +168,9 @@ inline nursery::~nursery() {
             throw broken_executor(
                 text("worker processes cannot be started: %s", errno_text(errno).c_str()));
         }
-        int const candidates[] = {theirs.get(), options.segment_fd, user.get(),
-                                  folder.get(), STDOUT_FILENO,      STDERR_FILENO};
+        int const candidates[] = {theirs.get(),      options.segment_fd, user.get(),
+                                  folder.get(),      STDOUT_FILENO,      STDERR_FILENO,
+                                  options.parcels_fd};
         int fds[nursery_order::kinds];
         std::size_t count = 0;
         for (std::uint8_t kind = 0; kind != nursery_order::kinds; ++kind) {
@@ -246,20 +248,23 @@ inline nursery::~nursery() {
 /// The child: one thread, in a copy of the user's memory.
 inline void nursery::be_nursery(nursery_options const& options, nursery_order const& order,
                                 char** environment, int socket, int user) noexcept {
-    // Our three move above the numbers that they get in the end, then everything else is closed.
-    int const wanted[] = {socket, options.segment_fd, user};
-    int moved[3];
-    for (int i = 0; i != 3; ++i)
-        moved[i] = wanted[i] < 0 ? -1 : fcntl(wanted[i], F_DUPFD_CLOEXEC, 6);
+    // Ours move above the numbers that they get in the end, then everything else is closed.
+    constexpr int ours = 4, first = 3, end = first + ours;
+    int const wanted[ours] = {socket, options.segment_fd, user, options.parcels_fd};
+    constexpr std::uint8_t kinds[ours] = {nursery_order::socket, nursery_order::segment,
+                                          nursery_order::user, nursery_order::parcels};
+    int moved[ours];
+    for (int i = 0; i != ours; ++i)
+        moved[i] = wanted[i] < 0 ? -1 : fcntl(wanted[i], F_DUPFD_CLOEXEC, end);
     nursery_files files;
-    for (int i = 0; i != 3; ++i) {
+    for (int i = 0; i != ours; ++i) {
         if (moved[i] < 0) {
-            close(3 + i);
-        } else if (dup2(moved[i], 3 + i) >= 0) {
-            files.of[i].reset(3 + i);
+            close(first + i);
+        } else if (dup2(moved[i], first + i) >= 0) {
+            files[kinds[i]].reset(first + i);
         }
     }
-    close_from(6);
+    close_from(end);
     for (int const fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         if (!is_standard_file(fd)) close(fd);
     silence_stdin();

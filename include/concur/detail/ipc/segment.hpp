@@ -53,26 +53,29 @@ public:
     }
 
     /// The memory behind a descriptor that another process, or this one, got from fd().
-    static segment attach(unique_fd fd) {
+    static segment attach(unique_fd fd,
+                          boost::interprocess::mode_t mode = boost::interprocess::read_write) {
         struct stat found{};
         if (fstat(fd.get(), &found) != 0) throw_errno("cannot attach shared memory");
-        return segment(std::move(fd), static_cast<std::size_t>(found.st_size));
+        return segment(std::move(fd), static_cast<std::size_t>(found.st_size), mode);
     }
 
     std::byte* data() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
     std::size_t size() const noexcept { return region_.get_size(); }
     int fd() const noexcept { return fd_.get(); }
+    /// Its number is not this process's any more.
+    void forget_fd() noexcept { fd_.release(); }
+    void replace_fd(unique_fd fd) noexcept { fd_ = std::move(fd); }
 
 private:
     /// What mapped_region asks of the object that it maps.
     struct source {
         int fd;
+        boost::interprocess::mode_t mode;
         boost::interprocess::mapping_handle_t get_mapping_handle() const noexcept {
             return boost::interprocess::ipcdetail::mapping_handle_from_file_handle(fd);
         }
-        static boost::interprocess::mode_t get_mode() noexcept {
-            return boost::interprocess::read_write;
-        }
+        boost::interprocess::mode_t get_mode() const noexcept { return mode; }
     };
 
     static unique_fd open_memfd() noexcept {
@@ -83,10 +86,11 @@ private:
         return unique_fd(fd < 0 && errno == EINVAL ? memfd_create("concur", flags) : fd);
     }
 
-    segment(unique_fd fd, std::size_t bytes) : fd_(std::move(fd)) {
+    segment(unique_fd fd, std::size_t bytes,
+            boost::interprocess::mode_t mode = boost::interprocess::read_write)
+        : fd_(std::move(fd)) {
         try {
-            boost::interprocess::mapped_region region(source{fd_.get()},
-                                                      boost::interprocess::read_write, 0, bytes);
+            boost::interprocess::mapped_region region(source{fd_.get(), mode}, mode, 0, bytes);
             region_.swap(region);
         } catch (boost::interprocess::interprocess_exception const& failure) {
             throw_no_segment(bytes, failure.get_native_error());

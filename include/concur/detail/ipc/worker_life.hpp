@@ -27,6 +27,9 @@ namespace detail {
 using worker_main = int (*)(std::byte* segment, std::size_t bytes, std::uint32_t index,
                             std::uint32_t generation);
 
+/// In a worker: where it sends descriptors to its pool, if that wants any.
+CONCUR_API inline int inherited_parcels = -1;
+
 // Protocol [life] - one in shared memory for each worker; its process is the nursery's child.
 //
 //   phase    meaning                                  who moves it on
@@ -61,7 +64,7 @@ inline constexpr std::uint64_t nursery_magic = 0x31'72'75'63'6e'6f'63;  // "conc
 
 /// What a nursery is told once. Sent to the fork server with the descriptors that `carried` names.
 struct nursery_order {
-    enum : std::uint8_t { socket, segment, user, folder, output, errors, kinds };
+    enum : std::uint8_t { socket, segment, user, folder, output, errors, parcels, kinds };
     std::uint64_t magic = nursery_magic;
     code_address entry{};
     std::uint64_t segment_bytes = 0, lives_offset = 0, stride = 0, workers = 0, control_offset = 0;

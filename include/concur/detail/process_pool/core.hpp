@@ -25,6 +25,7 @@ namespace concur::inline v0::detail {
 struct travelling_initializer {
     std::uint64_t function = 0;  ///< its entry; 0: none
     std::vector<std::byte> bytes;
+    pin_list pins{};
 };
 
 struct process_settings {
@@ -118,7 +119,7 @@ public:
     void leave() noexcept;
 
 private:
-    ~process_core() = default;
+    ~process_core() { drop_pins(); }
 
     struct worker_slot;
     struct reply_batch;
@@ -150,6 +151,7 @@ private:
     void take_out(worker_slot& worker, std::uint64_t position) noexcept;
     void put_in_front(state& task) noexcept;
     void drop_block(state& task) noexcept;
+    void drop_pins() noexcept;
     void stop_before_start(state& task) noexcept;
     bool any_alive() const noexcept;
 
@@ -247,6 +249,8 @@ private:
     std::size_t looks_in_vain_ = 0;
     time_point measured_at_;
 
+    parcel_box parcels_;
+    std::atomic<pin_list*> loose_pins_{nullptr};  // of calls that are over, to be dropped
     std::atomic<waiter*> callbacks_{nullptr};
     std::atomic<std::uint32_t> attention_{none};
     std::atomic<bool> led_{false};
@@ -282,7 +286,7 @@ struct process_core::worker_slot {
     std::size_t outstanding = 0;
     std::optional<call_side> ring;
     state* calls[ring_slots] = {};   // null: revoked, or the initializer
-    bool in_block[ring_slots] = {};  // of calls
+    bool in_block[ring_slots] = {};  // of calls: there is something to be freed
     std::size_t open_replies = 0;    // whose block is still being read
 };
 
@@ -316,8 +320,11 @@ struct process_core::reply_batch {
     struct one {
         state* task;
         worker_slot* worker;
+        pin_list* pins;
+        std::uint64_t position;
         reply_kind kind;
         bool in_block;
+        bool has_parcels;
         std::size_t bytes;
         reply_in_block block;
         alignas(64) std::byte payload[reply_slot::room];
@@ -393,6 +400,7 @@ inline void process_core::count_unrun(std::size_t tasks, unrun how) noexcept {
 
 inline void process_core::retire(std::uint64_t jobs) noexcept {
     retain();
+    if (loose_pins_.load()) drop_pins();
     retired_.fetch_add(jobs);
     if (all_retired()) {
         {
@@ -402,6 +410,12 @@ inline void process_core::retire(std::uint64_t jobs) noexcept {
         if (gate_.load() != open) wake_manager();
     }
     release();
+}
+
+/// Not under the lock: the memory may go.
+inline void process_core::drop_pins() noexcept {
+    auto* pins = loose_pins_.exchange(nullptr);
+    while (pins) delete std::exchange(pins, pins->next);
 }
 
 inline void process_core::release() noexcept {

@@ -253,7 +253,7 @@ inline void process_core::offer(worker_slot& worker, state& task) noexcept {
         frame.function, frame.kind, frame.bytes,
         [&](std::byte* to) { std::memcpy(to, frame.payload, sizeof frame.payload); });
     worker.calls[position % ring_slots] = &task;
-    worker.in_block[position % ring_slots] = frame.kind & call_frame::in_block;
+    worker.in_block[position % ring_slots] = (frame.kind & call_frame::in_block) || frame.pins;
     set_place(task, ring_place(worker.index, position));
     ++worker.outstanding;
     ++worker.given;
@@ -311,6 +311,12 @@ inline void process_core::take_out(worker_slot& worker, std::uint64_t position) 
 
 inline void process_core::drop_block(state& task) noexcept {
     auto& frame = frame_of(task);
+    if (auto* const pins = std::exchange(frame.pins, nullptr)) {
+        auto* first = loose_pins_.load();
+        do {
+            pins->next = first;
+        } while (!loose_pins_.compare_exchange_weak(first, pins));
+    }
     if (!(frame.kind & call_frame::in_block)) return;
     frame.kind &= ~std::uint32_t{call_frame::in_block};
     auto const place = block_of(frame);

@@ -27,7 +27,8 @@ struct module_entry {
 //   who        writes
 //   pool       modules (before modules_known), limits, stop_call, the calls in the rings
 //   worker     started_at, progress, reply_block, over_limit, awake, the replies; the control
-//              word once, when its death sensor can be watched
+//              word once, when its death sensor can be watched; parcels_wait, and the control
+//              word after it
 //   nursery    life, and the control word after it
 //
 // Invariant  there is no lock, and nobody waits for a worker without watching its death sensor: a
@@ -45,6 +46,7 @@ struct pool_memory {
     std::uint64_t replies_at;                        ///< the arena of worker 0
     std::uint64_t reply_bytes;                       ///< of each worker's arena
     std::uint64_t memory_limit;                      ///< resident bytes; 0: none
+    std::atomic<std::uint32_t> parcels_wait;         ///< a worker found the socket full
     std::int32_t most_awake;                         ///< while more are, none polls
     std::atomic<std::uint32_t> modules_known;
     module_entry modules[most_modules];
@@ -109,5 +111,7 @@ struct reply_in_block {
     std::int64_t took;  ///< by a chunk, in ns
 };
 inline constexpr std::uint32_t reply_is_in_block = 1u << 8;
+/// There is shared memory in it that the pool has to take out of the socket first.
+inline constexpr std::uint32_t reply_has_parcels = 1u << 9;
 
 }  // namespace concur::inline v0::detail

@@ -23,7 +23,11 @@ struct process_core::lost_calls {
     std::vector<one> all;
     reply_batch last_replies;
     bool reaped = false;  // a worker: there is another one to be started
-    std::string broken;   // why the pool cannot go on
+    // The call that it had taken: it may have sent parcels for the reply already.
+    bool taken = false;
+    std::size_t worker = 0;
+    std::uint64_t position = 0;
+    std::string broken;  // why the pool cannot go on
 };
 
 inline void process_core::manage() noexcept {
@@ -62,6 +66,8 @@ inline time_point process_core::tend() noexcept {
         }
         settle(lost);
     }
+    auto& pool = view_.pool();
+    if (pool.parcels_wait.load() != 0 && pool.parcels_wait.exchange(0) != 0) parcels_.receive();
     while (progress_for_sure()) {
     }
     // What came back from dead workers meanwhile.
@@ -268,6 +274,9 @@ inline void process_core::lose(worker_slot& worker, state& task, lost_calls& los
     auto& frame = frame_of(task);
     auto const position = ring_position(task);
     set_place(task, being_completed);
+    lost.taken = true;
+    lost.worker = worker.index;
+    lost.position = position;
     // It has ended in time after all, and the next one was hit: not that one's fault.
     if (view_.worker(worker.index).words.started_call.load() != position) worker.late = false;
     if (frame.kind & call_frame::chunk) return lose_item(worker, position, task, lost);
@@ -321,6 +330,7 @@ inline bool process_core::may_retry(state& task, worker_slot const& worker,
 inline void process_core::settle(lost_calls& lost) noexcept {
     complete(lost.last_replies);
     std::uint64_t jobs = 0;
+    if (lost.taken) parcels_.receive();
     auto const* const before = std::exchange(completing_for, this);
     for (auto& one : lost.all) {
         auto const& ops = *one.task->ops->remote;
@@ -352,6 +362,7 @@ inline void process_core::settle(lost_calls& lost) noexcept {
         }
     }
     completing_for = before;
+    if (lost.taken) parcels_.drop(lost.worker, lost.position);
     if (jobs != 0) retire(jobs);
     if (!lost.broken.empty()) return break_with(std::move(lost.broken));
     if (!lost.reaped && lost.last_replies.size == 0) return;

@@ -69,6 +69,9 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
         auto& one = batch.all[batch.size];
         one.task = task;
         one.worker = &worker;
+        one.pins = nullptr;
+        one.position = position;
+        one.has_parcels = slot->kind & reply_has_parcels;
         one.kind = static_cast<reply_kind>(slot->kind & 0xff);
         one.in_block = slot->kind & reply_is_in_block;
         one.bytes = std::min<std::size_t>(slot->bytes, reply_slot::room);
@@ -82,7 +85,10 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
         }
         if (task) {
             set_place(*task, being_completed);
-            if (worker.in_block[position % ring_slots]) drop_block(*task);
+            if (worker.in_block[position % ring_slots]) {
+                one.pins = std::exchange(frame_of(*task).pins, nullptr);
+                drop_block(*task);
+            }
         }
         ++batch.size;
     }
@@ -99,10 +105,13 @@ inline void process_core::complete(reply_batch& batch) noexcept {
     auto const* const before = std::exchange(completing_for, this);
     // Counted before anybody is told; what turns out to be no value corrects it.
     std::size_t values = 0;
+    bool parcels = false;
     for (std::size_t i = 0; i < batch.size; ++i) {
         auto const& one = batch.all[i];
         values += one.task && one.kind == reply_kind::value;
+        parcels = parcels || one.has_parcels;
     }
+    if (parcels) parcels_.receive();
     if (values != 0) completed_.fetch_add(values);
     std::uint64_t jobs = 0;
     bool blocks = false;
@@ -133,6 +142,9 @@ inline void process_core::complete(reply_batch& batch) noexcept {
         } else if (one.kind == reply_kind::exception) {
             fail_initializer(reply);
         }
+        // What came back is known here by now; or it is dropped.
+        delete one.pins;
+        if (one.has_parcels) parcels_.drop(one.worker->index, one.position);
         if (gives_back) give_back_reply(region, one.block.offset);
     }
     completing_for = before;

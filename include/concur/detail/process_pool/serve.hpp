@@ -11,6 +11,7 @@
 
 #include <concur/detail/process_pool/layout.hpp>
 #include <concur/detail/remote/entry.hpp>
+#include <concur/detail/shared/parcels.hpp>
 #include <concur/detail/verbs/item.hpp>
 
 namespace concur::inline v0::detail {
@@ -139,11 +140,13 @@ private:
     call_entry load_entry(std::size_t module, std::uint64_t offset);
     void check_memory();
     std::uint64_t allocate(std::size_t bytes);
+    void ask_for_room() noexcept;
 
     struct known_function {
         std::uint64_t id = 0;
         void* function = nullptr;
         void (*destroy)(void*) noexcept = nullptr;
+        std::unique_ptr<borrow_list> borrowed;
     };
 
     pool_view const view_;
@@ -198,7 +201,7 @@ inline call_slot const* far_worker::poll() {
 }
 
 /// One call that is being served.
-class far_worker::served final : public incoming_call {
+class far_worker::served final : public incoming_call, private call_handles {
 public:
     served(far_worker& worker, std::uint64_t position, std::byte const* arguments,
            std::size_t bytes, call_header const* h) noexcept
@@ -227,12 +230,16 @@ public:
         auto const* const block = worker_.view_.at(header->function_at);
         return reinterpret_cast<call_header const*>(block)->arguments();
     }
-    void keep_function(void* function, void (*destroy)(void*) noexcept) override {
+    void keep_function(void* function, void (*destroy)(void*) noexcept,
+                       std::unique_ptr<borrow_list> borrowed) override {
         auto& place =
             worker_.functions_[worker_.oldest_function_++ % std::size(worker_.functions_)];
+        place.borrowed.reset();
         if (place.function) place.destroy(place.function);
-        place = {header->function_id, function, destroy};
+        borrowed->begin();
+        place = {header->function_id, function, destroy, std::move(borrowed)};
     }
+    call_handles& handles() noexcept override { return *this; }
 
     void note_start() noexcept {
         auto& words = worker_.memory_.words;
@@ -263,6 +270,7 @@ public:
         reply_in_block const far{block_, items ? kept_ : reply_bytes_, items_done_, took.count()};
         bool const in_block = items || block_ != 0;
         if (in_block) kind |= reply_is_in_block;
+        if (parcels_) kind |= reply_has_parcels;
         auto const bytes = in_block ? sizeof far : reply_bytes_;
         worker_.ring_.reply(position_, kind, static_cast<std::uint32_t>(bytes), [&](std::byte* to) {
             std::memcpy(to, in_block ? reinterpret_cast<std::byte const*>(&far) : inline_, bytes);
@@ -270,6 +278,11 @@ public:
     }
 
 private:
+    void hand_over(shared_mapping& mapping) override {
+        parcels_ = true;
+        send_parcel(inherited_parcels, mapping, static_cast<std::uint32_t>(worker_.place_.index),
+                    position_, [this] { worker_.ask_for_room(); });
+    }
     void grow(std::size_t bytes) override {
         auto const wanted = std::max<std::size_t>(bytes * 2, 4096);
         auto const larger = worker_.allocate(wanted);
@@ -295,6 +308,7 @@ private:
     std::uint64_t block_ = 0;  // in the worker's region; 0: none
     std::size_t reply_bytes_ = 0;
     bool failed_ = false;
+    bool parcels_ = false;
     alignas(64) std::byte inline_[64];
 };
 
@@ -336,6 +350,11 @@ inline bool far_worker::serve(call_slot const& slot) {
             call.fail(std::current_exception());
         }
     }
+    if (chunk) {
+        for (auto& f : functions_) {
+            if (f.borrowed) f.borrowed->hold_copies();
+        }
+    }
     if (__fpending(stdout) != 0) std::fflush(stdout);
     if (view_.pool().memory_limit != 0) check_memory();
     call.send(chunk, chunk ? steady_clock::now() - began : duration());
@@ -348,6 +367,14 @@ inline std::uint64_t far_worker::allocate(std::size_t bytes) {
     auto const offset = replies_.try_allocate(bytes);
     if (offset == reply_arena::none) throw std::bad_alloc();
     return offset;
+}
+
+/// The socket for shared memory is full: the pool's thread has to look.
+inline void far_worker::ask_for_room() noexcept {
+    auto& pool = view_.pool();
+    pool.parcels_wait.store(1);
+    pool.control.fetch_add(1);
+    futex_wake_shared(pool.control);
 }
 
 inline call_entry far_worker::entry_of(std::uint64_t function) {
@@ -378,9 +405,10 @@ inline void far_worker::check_memory() {
     char line[128] = {};
     auto const length = ::read(fd, line, sizeof line - 1);
     ::close(fd);
-    unsigned long total = 0, resident = 0;
-    if (length > 0 && std::sscanf(line, "%lu %lu", &total, &resident) == 2 &&
-        resident * page_bytes() > view_.pool().memory_limit) {
+    unsigned long total = 0, resident = 0, shared = 0;
+    // What is shared would not go with the worker.
+    if (length > 0 && std::sscanf(line, "%lu %lu %lu", &total, &resident, &shared) == 3 &&
+        resident > shared && (resident - shared) * page_bytes() > view_.pool().memory_limit) {
         memory_.words.over_limit.store(1);
     }
 }
@@ -390,6 +418,7 @@ inline int serve_pool(std::byte* segment, std::size_t, std::uint32_t index, std:
     // Memory that a task has freed is kept for the next one: to touch 100 MB anew costs ten times
     // what copying them does. Not where the user wants workers to stay small.
     if (pool_view(segment).pool().memory_limit == 0) keep_freed_memory();
+    shared_registry::get().keep_idle();
     far_worker worker(segment, index);
     return worker.run();
 }

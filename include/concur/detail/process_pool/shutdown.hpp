@@ -26,6 +26,7 @@ inline void say_hello(incoming_call&) {}
     auto const all = affordable_bytes(words + (n + 1) * memory, words + (n + 1) * (1u << 20));
     auto const each = (all - words) / (n + 1) / 4096 * 4096;
     segment_ = segment::create(all);
+    parcels_.open();
     view_ = pool_view(segment_.data());
     auto& pool = view_.pool();
     pool.blocks_at = words;
@@ -71,6 +72,7 @@ inline void say_hello(incoming_call&) {}
     options.start = settings_.start;
     options.segment_fd = segment_.fd();
     options.segment_bytes = segment_.size();
+    options.parcels_fd = parcels_.worker_end();
     options.lives_offset = pool_view::workers_at() + offsetof(worker_memory, life);
     options.stride = sizeof(worker_memory);
     options.workers = settings_.workers;

@@ -57,7 +57,11 @@ public:
     /// The function of a map, if this worker has decoded it before.
     virtual void* known_function() noexcept = 0;
     virtual std::byte const* function_bytes() const noexcept = 0;
-    virtual void keep_function(void* function, void (*destroy)(void*) noexcept) = 0;
+    /// `borrowed`: the handles that were read with it.
+    virtual void keep_function(void* function, void (*destroy)(void*) noexcept,
+                               std::unique_ptr<borrow_list> borrowed) = 0;
+    /// Is told of the handles to shared memory that come and go.
+    virtual call_handles& handles() noexcept = 0;
 
     call_header const* const header;  ///< null: a plain call
 
@@ -111,10 +115,12 @@ struct task_entry<Stored, F, types<V...>> {
     using rules = call_rules<F, types<V...>>;
 
     static void run(incoming_call& incoming) {
+        receive_scope receiving(&incoming.handles());
         read_pass in = incoming.arguments();
         F f = read_callable<F>(in);
         std::tuple<V...> values{in.template get<V>()...};
         in.require_end();
+        receiving.end();
         auto const invoke = [&](V&... value) -> decltype(auto) {
             if constexpr (rules::plain) {
                 return call(std::move(f), std::move(value)...);
@@ -126,6 +132,7 @@ struct task_entry<Stored, F, types<V...>> {
             static_cast<void>(std::apply(invoke, values));
         } else {
             Stored const result = std::apply(invoke, values);
+            carry_scope const carrying(&incoming.handles());
             auto const bytes = wire_size(result);
             write_pass out(incoming.reply_room(bytes), bytes);
             out(result);
@@ -179,8 +186,10 @@ private:
     static void run_item(incoming_call& incoming, F const& f, std::size_t at, std::size_t size) {
         std::exception_ptr problem;
         try {
+            receive_scope receiving(&incoming.handles());
             read_pass in(incoming.data() + at, size);
             std::tuple<Items...> values{in.template get<Items>()...};
+            receiving.end();
             auto const invoke = [&](Items&... value) -> decltype(auto) {
                 return call_item(f, std::move(value)...);
             };
@@ -189,6 +198,7 @@ private:
                 incoming.append(reply_kind::value, 0, result_alignment<void>);
             } else {
                 R const result = std::apply(invoke, values);
+                carry_scope const carrying(&incoming.handles());
                 auto const bytes = wire_size(result);
                 write_pass out(incoming.append(reply_kind::value, bytes, result_alignment<R>),
                                bytes);
@@ -208,8 +218,11 @@ private:
         if (void* const known = incoming.known_function()) return *static_cast<F*>(known);
         read_pass in(incoming.function_bytes(),
                      static_cast<std::size_t>(incoming.header->function_bytes));
+        auto borrowed = std::make_unique<borrow_list>();
+        receive_scope const receiving(borrowed.get());
         auto* const made = new F(read_callable<F>(in));
-        incoming.keep_function(made, [](void* f) noexcept { delete static_cast<F*>(f); });
+        incoming.keep_function(
+            made, [](void* f) noexcept { delete static_cast<F*>(f); }, std::move(borrowed));
         return *made;
     }
 };

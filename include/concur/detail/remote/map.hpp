@@ -30,6 +30,9 @@ public:
     }
     std::byte* memory() const noexcept { return memory_; }
     block_place place() const noexcept { return place_; }
+    /// Of the handles to shared memory that are written into it.
+    pin_list pins;
+
     /// Somebody else frees it.
     block_place give_up() noexcept {
         memory_ = nullptr;
@@ -211,9 +214,12 @@ public:
         size_pass size;
         size(f);
         function_ = std::make_shared<shared_block>(core, sizeof(call_header) + size.bytes());
-        write_pass out(function_->memory() + sizeof(call_header), size.bytes());
         ::new (function_->memory()) call_header;
-        out(f);
+        {
+            carry_scope const carrying(&function_->pins);
+            write_pass out(function_->memory() + sizeof(call_header), size.bytes());
+            out(f);
+        }
         function_bytes_ = size.bytes();
         this->start();
     }
@@ -258,6 +264,7 @@ private:
         read_up_to(n, read, keep);
         if (read == 0) return nullptr;
         auto block = std::make_unique<shared_block>(core_, arguments_at() + bytes);
+        carry_scope const carrying(&block->pins);
         auto* to = block->memory() + arguments_at();
         for (auto& [cells, size] : items) {
             std::uint64_t const wide = size;

@@ -95,7 +95,9 @@ private:
         auto const* const extras = s.ops->extras ? s.ops->extras(s) : nullptr;
         frame.kind = 0;
         call_writer out(core, frame);
+        pin_list pins;
         auto const write = [&](auto const&... value) {
+            carry_scope const carrying(&pins);
             size_pass size;
             size(self.f, value...);
             if (extras && (extras->timeout || extras->seed || extras->retries != 0 ||
@@ -117,6 +119,7 @@ private:
                 std::apply(write, values);
             },
             self.args);
+        frame.pins = pins.empty() ? nullptr : new pin_list(std::move(pins));
         out.done();
         Job::drop(s);
     }

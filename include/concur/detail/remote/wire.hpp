@@ -9,6 +9,7 @@
 #include <string>
 
 #include <concur/codec.hpp>
+#include <concur/detail/shared/carrier.hpp>
 #include <concur/detail/task/remote_core.hpp>
 
 namespace concur::inline v0::detail {
@@ -26,6 +27,8 @@ struct call_frame {
     std::uint32_t bytes = 0;
     std::uint32_t kind = 0;
     std::byte payload[inline_bytes];
+    /// Of this process: the shared memory whose handles are in the call; null: none.
+    pin_list* pins = nullptr;
 };
 
 /// A block of allocate_block(), as a frame names it.
