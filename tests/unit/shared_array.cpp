@@ -13,6 +13,8 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <list>
 #include <numeric>
 #include <string>
@@ -268,6 +270,30 @@ TEST_CASE("shared_object: Boost.Interprocess's primitives") {
     shared_object<boost::interprocess::interprocess_semaphore> s(1u);
     CHECK(s->try_wait());
     CHECK(!s->try_wait());
+}
+
+TEST_CASE("what memory cgroups leave: the least on the way up, file pages count as free") {
+    namespace fs = std::filesystem;
+    const fs::path root = fs::temp_directory_path() / ("concur-cgroup-" + std::to_string(getpid()));
+    const auto write = [&](const char* file, const char* text) {
+        fs::create_directories((root / file).parent_path());
+        std::ofstream(root / file) << text;
+    };
+    using concur::detail::room_in_cgroups;
+    write("a/b/memory.max", "max\n");
+    CHECK(room_in_cgroups("0::/a/b\n", root) == concur::detail::no_limit);
+    write("a/memory.max", "1000000\n");
+    write("a/memory.current", "400000\n");
+    write("a/memory.stat", "anon 5\ninactive_file 90000\nactive_file 10000\n");
+    CHECK(room_in_cgroups("0::/a/b\n", root) == 700000);
+    CHECK(room_in_cgroups("12:cpu:/x\n0::/a/b\n", root) == 700000);
+    write("a/b/memory.max", "5000");
+    write("a/b/memory.current", "6000");
+    CHECK(room_in_cgroups("0::/a/b\n", root) == 0);
+    write("memory/old/memory.limit_in_bytes", "4096\n");
+    write("memory/old/memory.usage_in_bytes", "96\n");
+    CHECK(room_in_cgroups("3:memory:/old\n", root) == 4000);
+    fs::remove_all(root);
 }
 
 TEST_CASE("layouts tell element types apart") {

@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include <sys/random.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 #include <concur/detail/base/linux.hpp>
@@ -32,6 +34,23 @@ namespace concur::inline v0::detail {
     if (error == EMFILE) hint = " (the limit on open files, RLIMIT_NOFILE)";
     if (error == ENOMEM) hint = " (the limit on memory, RLIMIT_AS or overcommit?)";
     return std::generic_category().message(error) + hint;
+}
+
+/// 64 bits that no other process has. Throws std::system_error.
+inline std::uint64_t random_word() {
+    std::uint64_t word = 0;
+    if (getrandom(&word, sizeof word, 0) != static_cast<long>(sizeof word)) {
+        throw_errno("the system gives no random numbers");
+    }
+    return word;
+}
+
+/// Bytes that an ordinary user may still take in the file system of a folder; all, if it does not
+/// say.
+inline std::uint64_t bytes_free_in(char const* folder) noexcept {
+    struct statvfs info{};
+    if (statvfs(folder, &info) != 0 || info.f_blocks == 0) return UINT64_MAX;
+    return std::uint64_t{info.f_bavail} * info.f_frsize;
 }
 
 /// Owns a file descriptor. Whoever opens one says CLOEXEC.

@@ -3,11 +3,12 @@
 // until the other side has it. The codec tells these here; without handles they cost a null check.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include <concur/detail/shared/mapping.hpp>
+#include <concur/detail/shared/registry.hpp>
 
 namespace concur::inline v0::detail {
 

@@ -3,12 +3,10 @@
 // appears with everything in place, or not at all.
 #pragma once
 
-#include <sys/statvfs.h>
-
 #include <string>
 #include <string_view>
 
-#include <concur/detail/shared/mapping.hpp>
+#include <concur/detail/shared/registry.hpp>
 
 namespace concur::inline v0::detail {
 
@@ -40,18 +38,12 @@ inline constexpr char named_folder[] = "/dev/shm";
 [[gnu::cold]] inline void commit_named(int fd, std::string_view name, std::size_t bytes) {
     auto const what = text("shared_array \"%.*s\"", static_cast<int>(name.size()), name.data());
     auto const refuse = [&] {
-        struct statvfs folder{};
-        statvfs(named_folder, &folder);
         throw_no_room(what.c_str(), bytes,
-                      {std::uint64_t{folder.f_bavail} * folder.f_bsize,
+                      {bytes_free_in(named_folder),
                        "/dev/shm (in a container: docker run --shm-size=...) has"},
                       ENOSPC);
     };
-    struct statvfs folder{};
-    if (statvfs(named_folder, &folder) == 0 && folder.f_blocks != 0 &&
-        folder.f_bavail < bytes / folder.f_bsize + 1) {
-        refuse();
-    }
+    if (bytes_free_in(named_folder) < bytes) refuse();
     require_room(what.c_str(), bytes);
     int error;
     while ((error = posix_fallocate(fd, 0, static_cast<off_t>(bytes))) == EINTR) {

@@ -2,25 +2,19 @@
 // The words at the end of a shared segment: which one it is, and which processes hold handles.
 #pragma once
 
-#include <sys/random.h>
-
 #include <atomic>
 #include <csignal>
 #include <cstdint>
-#include <ctime>
 
 #include <concur/detail/ipc/segment.hpp>
 
 namespace concur::inline v0::detail {
 
-/// Never 0, and no other's: 64 random bits.
-inline std::uint64_t fresh_segment_id() noexcept {
-    std::uint64_t id = 0;
-    if (getrandom(&id, sizeof id, 0) != static_cast<long>(sizeof id) || id == 0) {
-        static std::atomic<std::uint64_t> counter{1};  // no kernel of this century
-        id = static_cast<std::uint64_t>(clock()) << 32 | counter.fetch_add(1);
+/// Never 0, and no other's.
+inline std::uint64_t fresh_segment_id() {
+    for (;;) {
+        if (auto const id = random_word()) return id;
     }
-    return id;
 }
 
 // Protocol [holders] - the last handle in the last process frees the memory.
