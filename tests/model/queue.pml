@@ -291,10 +291,10 @@ init {
         for (i : 0 .. SLOTS - 1) { named[i] = i; owner[i] = VIRGIN }
         /* all four at once would be too many states */
         if
-        :: run pusher(1, 1, 3); run pusher(2, 4, 1); run popper(3, 3); ended = 1
+        :: run pusher(1, 1, 3); run pusher(2, 4, 1); run popper(3, 2); ended = 1
         :: run pusher(1, 1, 3); run popper(3, 2); run popper(4, 1); ended = 1
         :: spares = 1; owner[NODES - 1] = VIRGIN;   /* nobody takes it */
-            run pusher(1, 1, 3); run pusher(2, 4, 2); run popper(3, 3); ended = 1
+            run pusher(1, 1, 3); run pusher(2, 4, 2); run popper(3, 2); ended = 1
         fi;
         run auditor(AUDITOR)
     }
