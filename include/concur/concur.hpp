@@ -15,6 +15,7 @@
 #include <concur/serial_executor.hpp>
 #include <concur/shared_array.hpp>
 #include <concur/shared_object.hpp>
+#include <concur/shared_queue.hpp>
 #include <concur/thread_pool.hpp>
 #include <concur/wait.hpp>
 #include <concur/when.hpp>

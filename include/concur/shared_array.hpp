@@ -16,6 +16,7 @@
 #include <concur/detail/shared/handle.hpp>
 #include <concur/detail/shared/named.hpp>
 #include <concur/shared_object.hpp>
+#include <concur/shared_queue.hpp>
 
 namespace concur::inline v0 {
 
