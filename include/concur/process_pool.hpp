@@ -80,7 +80,7 @@ struct process_pool_options {
     detail::handler<std::exception_ptr> on_error = {};
     count max_pending = 0;           ///< submit from outside waits while so many tasks wait
     count max_tasks_per_worker = 0;  ///< a worker is replaced after so many; 0: never
-    count memory_limit = 0;          ///< private resident bytes: who has more is replaced after its task
+    count memory_limit = 0;  ///< private resident bytes: who has more is replaced after its task
     start_method start = start_method::forkserver;  ///< where the workers come from
 };
 
