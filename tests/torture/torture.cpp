@@ -9,6 +9,8 @@
 #include "../process/proc_tree.hpp"
 
 #include <concur/process_pool.hpp>
+#include <concur/shared_array.hpp>
+#include <concur/shared_queue.hpp>
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -69,6 +71,30 @@ std::uint64_t slow(std::uint64_t x, int microseconds) {
 std::vector<std::uint64_t> many(std::vector<std::uint64_t> values) {
     for (auto& value : values) value = mixed(value);
     return values;
+}
+
+using shared_numbers = concur::shared_array<std::uint64_t>;
+
+std::uint64_t total(concur::shared_array<const std::uint64_t> values) {
+    std::uint64_t sum = 0;
+    for (const auto value : values) sum += value;
+    return sum;
+}
+
+shared_numbers made_there(std::uint64_t x) { return {x % 3000, mixed(x)}; }
+
+/// A value and its mixed one, so that a reader knows a torn pair.
+struct checked_number {
+    std::uint64_t x, mixed;
+};
+using number_queue = concur::shared_queue<checked_number>;
+
+bool push_pair(number_queue queue, std::uint64_t x) { return queue.try_push({x, mixed(x)}); }
+
+bool pop_pair(number_queue queue) {
+    const auto pair = queue.try_pop();
+    if (pair && pair->mixed != mixed(pair->x)) throw std::logic_error("a torn pair");
+    return pair.has_value();
 }
 
 std::string wrong(std::uint64_t x) { throw std::out_of_range(std::to_string(mixed(x))); }
@@ -146,6 +172,55 @@ void run_tasks(concur::process_pool& pool, dice& random, figures& count) {
     }
 }
 
+void share(concur::process_pool& pool, dice& random, figures& count) {
+    const int n = 1 + random.below(200);
+    std::vector<std::pair<std::uint64_t, concur::future<std::uint64_t>>> sums;
+    std::vector<std::pair<std::uint64_t, concur::future<shared_numbers>>> arrays;
+    std::vector<concur::future<bool>> pushes, pops;
+    const number_queue queue(1 + random.below(100));
+    for (int i = 0; i != n; ++i) {
+        const auto x = random.engine();
+        switch (random.below(4)) {
+            case 0: {
+                const shared_numbers values(x % 3000, x);
+                sums.emplace_back(x * (x % 3000), pool.submit(&total, values));
+                break;
+            }
+            case 1:
+                arrays.emplace_back(x, pool.submit(&made_there, x));
+                break;
+            case 2:
+                pushes.push_back(pool.submit(&push_pair, queue, x));
+                break;
+            default:
+                pops.push_back(pool.submit(&pop_pair, queue));
+        }
+    }
+    for (auto& [sum, task] : sums) {
+        const auto value = result_of(task, count);
+        if (value) require(*value == sum, "a wrong sum of shared numbers");
+    }
+    for (auto& [x, task] : arrays) {
+        const auto values = result_of(task, count);
+        if (!values) continue;
+        require(values->size() == x % 3000, "a shared array of another size");
+        require(total(*values) == mixed(x) * (x % 3000), "wrong numbers in a shared array");
+    }
+    // Who was killed may have pushed or popped without saying so.
+    std::uint64_t pushed = 0, popped = 0, unknown = 0;
+    for (auto& task : pushes) {
+        const auto said = result_of(task, count);
+        said ? pushed += *said : ++unknown;
+    }
+    for (auto& task : pops) {
+        const auto said = result_of(task, count);
+        said ? popped += *said : ++unknown;
+    }
+    while (pop_pair(queue)) ++popped;
+    require(popped <= pushed + unknown && pushed <= popped + unknown,
+            "items of a shared queue are lost, or came twice");
+}
+
 void run_map(concur::process_pool& pool, dice& random, figures& count) {
     std::vector<int> items(static_cast<std::size_t>(1 + random.below(2000)));
     for (auto& item : items) item = random.below(1000);
@@ -174,6 +249,8 @@ void work(concur::process_pool& pool, dice random, figures& count, steady_clock:
     while (steady_clock::now() < end) {
         if (random.one_in(3))
             run_map(pool, random, count);
+        else if (random.one_in(3))
+            share(pool, random, count);
         else
             run_tasks(pool, random, count);
         ++count.rounds;
@@ -291,6 +368,7 @@ int torture(int seconds, std::size_t workers, std::uint64_t seed) {
         static_cast<unsigned long long>(count.stops), static_cast<unsigned long long>(count.lost));
     require(count.lost <= count.may_lose, "more tasks are lost than workers were killed");
     concur::process_pool(1).submit([] {}).get();
+    concur::detail::shared_registry::get().trim();  // what is kept for the next array
     const auto patience = steady_clock::now() + 20s;
     while (descendants_of(getpid()).size() != 1 || open_files() != files) {
         if (steady_clock::now() > patience) fail("something is left behind");
