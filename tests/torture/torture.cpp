@@ -272,8 +272,23 @@ int one_of(const std::vector<int>& pids, dice& random) {
     return pids[static_cast<std::size_t>(random.below(static_cast<int>(pids.size())))];
 }
 
-void kill_at_random(std::size_t workers, dice random, figures& count,
+/// The workers that run, for the killer: a pool gives up when several in a row die before they can
+/// run anything, which on a busy machine takes some 100 ms.
+struct say_started {
+    concur::shared_array<int> pids;
+    void operator()(std::size_t worker) const {
+        std::atomic_ref(pids[worker]).store(static_cast<int>(getpid()));
+    }
+    bool has(int pid) const {
+        for (auto& one : pids)
+            if (std::atomic_ref(one).load() == pid) return true;
+        return false;
+    }
+};
+
+void kill_at_random(const say_started& started, dice random, figures& count,
                     const std::atomic<bool>& over) {
+    const auto workers = started.pids.size();
     while (!over) {
         std::this_thread::sleep_for(std::chrono::microseconds(random.below(50'000)));
         const int what = random.below(40);
@@ -284,7 +299,8 @@ void kill_at_random(std::size_t workers, dice random, figures& count,
         } else if (what == 1) {
             const int pid = one_of(called("concur server"), random);
             if (pid != 0 && kill(pid, SIGKILL) == 0) ++count.servers;
-        } else if (const int pid = one_of(called("concur worker"), random); pid == 0) {
+        } else if (const int pid = one_of(called("concur worker"), random);
+                   pid == 0 || (!started.has(pid) && !random.one_in(100))) {
             continue;
         } else if (what < 10) {
             if (kill(pid, SIGSTOP) == 0) ++count.stops;
@@ -336,12 +352,14 @@ int torture(int seconds, std::size_t workers, std::uint64_t seed) {
         concur::start_method::forkserver, concur::start_method::fork, concur::start_method::spawn};
     for (int round = 0; steady_clock::now() < end; ++round) {
         const auto until = std::min(end, steady_clock::now() + 10s);
+        const say_started started{concur::shared_array<int>(workers)};
         concur::process_pool pool({.workers = workers,
+                                   .initializer = started,
                                    .max_tasks_per_worker = round % 4 == 3 ? 1000 : 0,
                                    .start = methods[round % 3]});
         std::atomic<bool> over = false;
         std::thread killer([&, dealt = dice{std::mt19937_64(random.engine())}] {
-            kill_at_random(workers, dealt, count, over);
+            kill_at_random(started, dealt, count, over);
         });
         std::thread other([&, dealt = dice{std::mt19937_64(random.engine())}] {
             work(pool, dealt, count, until);

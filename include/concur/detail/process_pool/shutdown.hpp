@@ -116,6 +116,7 @@ inline void process_core::shut_down(shutdown_options how) {
         changed_.notify_all();
     }
     if (how.cancel_pending) {
+        cancel_everything();  // before the pool's thread does the same: they are told in order
         cancelling_.store(true);
         cancel_everything();
     }
