@@ -127,7 +127,8 @@ inline unique_fd open_file_of(shared_image const& image, struct stat& file,
     std::snprintf(path, sizeof path, "/proc/%d/fd/%d", image.pid, image.fd);
     // Nothing but a regular file is opened: with others that might mean something, or block.
     if (stat(path, &file) != 0) throw_not_shared(image, errno);
-    if (!S_ISREG(file.st_mode) || file.st_size < static_cast<off_t>(segment_words::bytes)) {
+    constexpr auto page = static_cast<off_t>(segment_words::bytes);
+    if (!S_ISREG(file.st_mode) || file.st_size < page || file.st_size % page != 0) {
         throw_not_shared(image, 0);
     }
     constexpr int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
@@ -173,7 +174,8 @@ inline mapping_ref shared_registry::open(shared_image const& image) {
 
 inline mapping_ref shared_registry::adopt(unique_fd fd, std::uint64_t id, bool writable) {
     auto memory = segment::attach(std::move(fd));
-    if (memory.size() < segment_words::bytes) return {};
+    if (memory.size() < segment_words::bytes || memory.size() % segment_words::bytes != 0)
+        return {};
     auto made = std::make_unique<shared_mapping>(std::move(memory), id, writable);
     auto& words = made->words();
     if (words.magic.load() != segment_words::right_magic || words.id.load() != id) return {};
