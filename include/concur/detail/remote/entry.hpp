@@ -114,8 +114,10 @@ template <class Stored, class F, class... V>
 struct task_entry<Stored, F, types<V...>> {
     using rules = call_rules<F, types<V...>>;
 
+    static constexpr bool takes_no_handles = hold_no_handles<F, V...>;
+
     static void run(incoming_call& incoming) {
-        receive_scope receiving(&incoming.handles());
+        receive_scope receiving(takes_no_handles ? this_thread_receiver : &incoming.handles());
         read_pass in = incoming.arguments();
         F f = read_callable<F>(in);
         std::tuple<V...> values{in.template get<V>()...};
@@ -132,7 +134,8 @@ struct task_entry<Stored, F, types<V...>> {
             static_cast<void>(std::apply(invoke, values));
         } else {
             Stored const result = std::apply(invoke, values);
-            carry_scope const carrying(&incoming.handles());
+            carry_scope const carrying(hold_no_handles<Stored> ? this_thread_carrier
+                                                               : &incoming.handles());
             auto const bytes = wire_size(result);
             write_pass out(incoming.reply_room(bytes), bytes);
             out(result);

@@ -77,6 +77,7 @@ struct remote_call {
     static constexpr std::size_t tasks = 1;
     using tail = call_frame;
     using entry = task_entry<Stored, F, travelling_types<Args...>>;
+    static constexpr bool travels_plainly = entry::takes_no_handles;
 
     F f;
     std::tuple<Args...> args;
@@ -95,9 +96,8 @@ private:
         auto const* const extras = s.ops->extras ? s.ops->extras(s) : nullptr;
         frame.kind = 0;
         call_writer out(core, frame);
-        pin_list pins;
+        call_pins<travels_plainly> pins;
         auto const write = [&](auto const&... value) {
-            carry_scope const carrying(&pins);
             size_pass size;
             size(self.f, value...);
             if (extras && (extras->timeout || extras->seed || extras->retries != 0 ||
@@ -119,7 +119,7 @@ private:
                 std::apply(write, values);
             },
             self.args);
-        frame.pins = pins.empty() ? nullptr : new pin_list(std::move(pins));
+        frame.pins = pins.take();
         out.done();
         Job::drop(s);
     }

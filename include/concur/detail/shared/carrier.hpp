@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -87,6 +88,28 @@ public:
 private:
     mapping_ref first_;
     std::vector<mapping_ref> more_;
+};
+
+/// A handle counts its copies, so it stands in nothing that is copied as bytes: messages of such
+/// types alone need no scopes.
+template <class... T>
+inline constexpr bool hold_no_handles = (std::is_trivially_copyable_v<T> && ...);
+
+/// What a call refers to, gathered while it is encoded.
+template <bool Plain>
+class call_pins {
+public:
+    /// Null: nothing.
+    pin_list* take() { return pins_.empty() ? nullptr : new pin_list(std::move(pins_)); }
+
+private:
+    pin_list pins_;
+    carry_scope const carrying_{&pins_};
+};
+template <>
+class call_pins<true> {
+public:
+    static pin_list* take() noexcept { return nullptr; }
 };
 
 /// In a worker: what came with a call is kept by the caller until the call is over; what else goes
