@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Programs and machines that are not as they should be: limits that are too small, an executable
 // that was removed or replaced while it runs, code that the workers do not have. (A pool writes no
-// file and no name in /dev/shm, so a full disk is nothing to it.)
+// file and no name in /dev/shm, so a full disk is nothing to it. A full cgroup: memory_cgroup.cpp.)
 #include "traces.hpp"
 
 #include "../conformance/across.hpp"
