@@ -6,10 +6,13 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
@@ -158,5 +161,40 @@ inline bool send_signal(unique_fd const& pidfd, int signal) noexcept {
     constexpr long number = 424;  // SYS_pidfd_send_signal on every architecture
     return syscall(number, pidfd.get(), signal, nullptr, 0u) == 0;
 }
+
+/// What /proc/<pid>/stat said of a process. Fields are counted from 1, as in proc(5).
+class process_stat {
+public:
+    [[gnu::cold]] explicit process_stat(pid_t pid) noexcept {
+        char path[40];
+        std::snprintf(path, sizeof path, "/proc/%ld/stat", static_cast<long>(pid));
+        unique_fd const file(::open(path, O_RDONLY | O_CLOEXEC));
+        auto const length = file ? ::read(file.get(), line_, sizeof line_ - 1) : -1;
+        if (length <= 0) return;
+        line_[length] = '\0';
+        // The name, field 2, may hold spaces and brackets.
+        char const* const name_end = std::strrchr(line_, ')');
+        if (name_end != nullptr && std::strlen(name_end) >= 4) state_ = name_end + 2;
+    }
+    process_stat(process_stat const&) = delete;
+    process_stat& operator=(process_stat const&) = delete;
+
+    /// False: nothing could be read.
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+    bool is_zombie() const noexcept { return *state_ == 'Z' || *state_ == 'X'; }
+    /// From field 3 on; null: there are fewer.
+    char const* field(int number) const noexcept {
+        char const* at = state_;
+        for (int i = 3; at != nullptr && i != number; ++i) {
+            at = std::strchr(at, ' ');
+            if (at != nullptr) ++at;
+        }
+        return at;
+    }
+
+private:
+    char line_[2048];  // 52 numbers and a name
+    char const* state_ = nullptr;
+};
 
 }  // namespace concur::inline v0::detail

@@ -161,28 +161,13 @@ constexpr ending ending_from_status(int status) noexcept {
 /// Of a process that nobody has reaped yet, as soon as its death sensor fired: the kernel tells the
 /// code long before the parent can wait for it. Needs /proc, and a right to trace the process.
 inline ending ending_of(pid_t pid) noexcept {
-    char path[40];
-    std::snprintf(path, sizeof path, "/proc/%ld/stat", static_cast<long>(pid));
-    unique_fd const file(::open(path, O_RDONLY | O_CLOEXEC));
-    char line[2048];  // 52 numbers and a name
-    auto const length = file ? ::read(file.get(), line, sizeof line - 1) : -1;
-    if (length <= 0) return {};
-    line[length] = '\0';
-    // Fields are counted from 1; the name, field 2, may hold spaces and brackets.
-    char const* field = std::strrchr(line, ')');
-    if (field == nullptr || std::strlen(field) < 4) return {};
-    field += 2;
-    char const state = *field;
-    unsigned long flags = 0;
-    for (int number = 3; number < 52; ++number) {
-        if (number == 9) flags = std::strtoul(field, nullptr, 10);
-        field = std::strchr(field, ' ');
-        if (field == nullptr) return {};
-        ++field;
-    }
+    process_stat const stat(pid);
+    char const* const flags = stat ? stat.field(9) : nullptr;
+    char const* const code = stat ? stat.field(52) : nullptr;
+    if (code == nullptr) return {};
     constexpr unsigned long exiting = 4;  // PF_EXITING
-    if (state != 'Z' && state != 'X' && (flags & exiting) == 0) return {};
-    return ending_from_status(static_cast<int>(std::strtol(field, nullptr, 10)));
+    if (!stat.is_zombie() && (std::strtoul(flags, nullptr, 10) & exiting) == 0) return {};
+    return ending_from_status(static_cast<int>(std::strtol(code, nullptr, 10)));
 }
 
 }  // namespace concur::inline v0::detail

@@ -4,13 +4,9 @@
 // reported too early; it may be missed while another process has the same mark.
 #pragma once
 
-#include <fcntl.h>
-
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include <concur/detail/base/linux_ipc.hpp>
 
@@ -29,28 +25,13 @@ struct process_facts {
 };
 
 [[gnu::cold]] inline process_facts facts_of(pid_t pid) noexcept {
-    char path[40];
-    std::snprintf(path, sizeof path, "/proc/%ld/stat", static_cast<long>(pid));
-    unique_fd const file(::open(path, O_RDONLY | O_CLOEXEC));
-    char line[2048];  // 52 numbers and a name
-    auto const length = file ? ::read(file.get(), line, sizeof line - 1) : -1;
-    if (length <= 0) return {};
-    line[length] = '\0';
-    // Fields are counted from 1; the name, field 2, may hold spaces and brackets.
-    char const* field = std::strrchr(line, ')');
-    if (field == nullptr || std::strlen(field) < 4) return {};
-    field += 2;
-    char const state = *field;
-    long threads = 0;
-    for (int number = 3; number < 22; ++number) {
-        if (number == 20) threads = std::strtol(field, nullptr, 10);
-        field = std::strchr(field, ' ');
-        if (field == nullptr) return {};
-        ++field;
-    }
+    process_stat const stat(pid);
+    char const* const threads = stat ? stat.field(20) : nullptr;
+    char const* const start = stat ? stat.field(22) : nullptr;
+    if (start == nullptr) return {};
     // A main thread that has ended is a zombie too while other threads go on.
-    bool const over = (state == 'Z' || state == 'X') && threads <= 1;
-    return {true, over, std::strtoull(field, nullptr, 10)};
+    bool const over = stat.is_zombie() && std::strtol(threads, nullptr, 10) <= 1;
+    return {true, over, std::strtoull(start, nullptr, 10)};
 }
 
 /// 0: the start is not known.
