@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include <concur/detail/base/config.hpp>
 #include <concur/detail/base/linux.hpp>
@@ -35,12 +36,13 @@ namespace concur::inline v0::detail {
     }
 }
 
-/// The smallest quota on the way from this process's cgroup up to the root: a limit on any level
-/// holds; 0 for none. `cgroups` is the text of /proc/self/cgroup ("id:controllers:path" a line),
-/// `root` where the hierarchies are mounted.
-[[gnu::cold]] inline std::size_t cpus_of_cgroups(std::string_view cgroups,
-                                                 std::string const& root) {
-    std::size_t least = 0;
+/// Calls visit(folder, is_v2) for the cgroup of this process that has this controller, and for
+/// those around it up to the root: a limit on any level holds. `cgroups` is the text of
+/// /proc/self/cgroup
+/// ("id:controllers:path" a line), `root` where the hierarchies are mounted.
+template <class Visit>
+[[gnu::cold]] void each_cgroup(std::string_view cgroups, std::string const& root,
+                               std::string const& controller, Visit visit) {
     while (!cgroups.empty()) {
         auto const line = cgroups.substr(0, cgroups.find('\n'));
         cgroups.remove_prefix(line.size() + (line.size() < cgroups.size() ? 1 : 0));
@@ -50,26 +52,35 @@ namespace concur::inline v0::detail {
         std::string controllers(1, ',');
         controllers.append(line.substr(first + 1, second - first - 1)).push_back(',');
         bool const v2 = controllers == ",,";
-        if (!v2 && controllers.find(",cpu,") == controllers.npos) continue;
+        if (!v2 && controllers.find("," + controller + ",") == controllers.npos) continue;
         std::string folder(root);
-        if (!v2) folder.append("/cpu");
+        if (!v2) folder.append("/" + controller);
         auto const shortest = folder.size();
         folder.append(line.substr(second + 1));
         for (;;) {
-            std::string quota;
-            if (v2) {
-                append_file(quota, folder + "/cpu.max");
-            } else {
-                append_file(quota, folder + "/cpu.cfs_quota_us");
-                append_file(quota, folder + "/cpu.cfs_period_us");
-            }
-            auto const cpus = cpus_of_quota(quota.c_str());
-            if (cpus != 0 && (least == 0 || cpus < least)) least = cpus;
+            visit(std::as_const(folder), v2);
             auto const slash = folder.rfind('/');
             if (folder.size() <= shortest || slash == folder.npos || slash < shortest) break;
             folder.resize(slash);
         }
     }
+}
+
+/// The smallest quota of these cgroups; 0 for none.
+[[gnu::cold]] inline std::size_t cpus_of_cgroups(std::string_view cgroups,
+                                                 std::string const& root) {
+    std::size_t least = 0;
+    each_cgroup(cgroups, root, "cpu", [&](std::string const& folder, bool v2) {
+        std::string quota;
+        if (v2) {
+            append_file(quota, folder + "/cpu.max");
+        } else {
+            append_file(quota, folder + "/cpu.cfs_quota_us");
+            append_file(quota, folder + "/cpu.cfs_period_us");
+        }
+        auto const cpus = cpus_of_quota(quota.c_str());
+        if (cpus != 0 && (least == 0 || cpus < least)) least = cpus;
+    });
     return least;
 }
 

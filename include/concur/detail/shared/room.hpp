@@ -38,35 +38,19 @@ inline constexpr std::uint64_t no_limit = UINT64_MAX;
 [[gnu::cold]] inline std::uint64_t room_in_cgroups(std::string_view cgroups,
                                                    std::string const& root) {
     auto least = no_limit;
-    while (!cgroups.empty()) {
-        auto const line = cgroups.substr(0, cgroups.find('\n'));
-        cgroups.remove_prefix(line.size() + (line.size() < cgroups.size() ? 1 : 0));
-        auto const first = line.find(':');
-        auto const second = line.find(':', first + 1);
-        if (first == line.npos || second == line.npos) continue;
-        auto const controllers = line.substr(first + 1, second - first - 1);
-        bool const v2 = controllers.empty();
-        if (!v2 && controllers != "memory") continue;
-        std::string folder = v2 ? root : root + "/memory";
-        auto const shortest = folder.size();
-        folder.append(line.substr(second + 1));
-        for (;;) {
-            std::string limit, used, parts;
-            append_file(limit, folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
-            append_file(used, folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
-            append_file(parts, folder + "/memory.stat");
-            auto const most = number_behind(limit, "", no_limit);
-            auto const reclaimable =
-                number_behind(parts, v2 ? "inactive_file " : "total_inactive_file ", 0) +
-                number_behind(parts, v2 ? "active_file " : "total_active_file ", 0);
-            auto const taken = number_behind(used, "", 0);
-            auto const held = taken > reclaimable ? taken - reclaimable : 0;
-            if (most != no_limit) least = std::min(least, most > held ? most - held : 0);
-            auto const slash = folder.rfind('/');
-            if (folder.size() <= shortest || slash == folder.npos || slash < shortest) break;
-            folder.resize(slash);
-        }
-    }
+    each_cgroup(cgroups, root, "memory", [&](std::string const& folder, bool v2) {
+        std::string limit, used, parts;
+        append_file(limit, folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
+        append_file(used, folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
+        append_file(parts, folder + "/memory.stat");
+        auto const most = number_behind(limit, "", no_limit);
+        auto const reclaimable =
+            number_behind(parts, v2 ? "inactive_file " : "total_inactive_file ", 0) +
+            number_behind(parts, v2 ? "active_file " : "total_active_file ", 0);
+        auto const taken = number_behind(used, "", 0);
+        auto const held = taken > reclaimable ? taken - reclaimable : 0;
+        if (most != no_limit) least = std::min(least, most > held ? most - held : 0);
+    });
     return least;
 }
 
