@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Python's pickle, protocol 5, in a python3 of its own: dumps and loads of the same records as
 // dataclasses. Only the two calls are timed. Without python3 nothing is measured.
+#include "../harness/python.hpp"
 #include "problem.hpp"
-
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
 
 namespace {
 
@@ -28,22 +25,9 @@ t = time.perf_counter() - t
 print(t if w == v else 'wrong')
 )";
 
-struct close_pipe {
-    void operator()(std::FILE* pipe) const { pclose(pipe); }
-};
-
 void nested(bench::run& r) {
     auto const n = r.size(10'000, 1'000);
-    std::string const command =
-        "python3 - 2>/dev/null <<'END'\nN = " + std::to_string(n) + script + "END\n";
-    char line[64] = "";
-    r.measure(n, [&] {
-        std::unique_ptr<std::FILE, close_pipe> const pipe(popen(command.c_str(), "r"));
-        if (pipe && !std::fgets(line, sizeof line, pipe.get())) line[0] = '\0';
-    });
-    char* end = line;
-    double const seconds = std::strtod(line, &end);
-    bench::run::check(end != line, "python3 gave no time");
+    double const seconds = bench::number_from_python(r, n, "N = " + std::to_string(n) + script);
     r.counter("record_ns", seconds * 1e9 / static_cast<double>(n));
 }
 

@@ -2,42 +2,26 @@
 // Python's concurrent.futures.ProcessPoolExecutor, in a python3 of its own. It prints its own
 // times: the start of Python is not in them. Its tasks are built-in functions, the cheapest there
 // are.
+#include "../harness/python.hpp"
 #include "problem.hpp"
-
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
 
 namespace {
 
 using namespace processes;
 
-struct close_pipe {
-    void operator()(std::FILE* pipe) const { pclose(pipe); }
-};
-
 /// Runs a script that prints one number, with the names N and W set and a pool made.
 double run_python(bench::run& r, std::size_t n, std::size_t workers, std::string const& body) {
-    std::string const command =
-        "python3 - 2>/dev/null <<'END'\n"
+    return bench::number_from_python(
+        r, n,
         "from concurrent.futures import ProcessPoolExecutor\n"
         "from statistics import median\n"
         "from time import perf_counter as now\n"
         "N, W = " +
-        std::to_string(n) + ", " + std::to_string(workers) +
-        "\n"
-        "with ProcessPoolExecutor(W) as pool:\n"
-        "    assert list(pool.map(abs, range(W * 10))) == list(range(W * 10))\n" +
-        body + "END\n";
-    char line[64] = "";
-    r.measure(n, [&] {
-        std::unique_ptr<std::FILE, close_pipe> const pipe(popen(command.c_str(), "r"));
-        if (pipe && !std::fgets(line, sizeof line, pipe.get())) line[0] = '\0';
-    });
-    char* end = line;
-    double const value = std::strtod(line, &end);
-    bench::run::check(end != line, "python3 gave no number");
-    return value;
+            std::to_string(n) + ", " + std::to_string(workers) +
+            "\n"
+            "with ProcessPoolExecutor(W) as pool:\n"
+            "    assert list(pool.map(abs, range(W * 10))) == list(range(W * 10))\n" +
+            body);
 }
 
 void run_hot(bench::run& r) {

@@ -1,47 +1,29 @@
 // SPDX-License-Identifier: BSL-1.0
 // Python's multiprocessing.shared_memory and ProcessPoolExecutor, in a python3 of its own, which
 // prints its own times: the start of Python is not in them.
+#include "../harness/python.hpp"
 #include "problem.hpp"
-
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
-#include <string>
 
 namespace {
 
 using namespace sharing;
 
-struct close_pipe {
-    void operator()(std::FILE* pipe) const { pclose(pipe); }
-};
-
 /// Runs a script that prints one number, with N set.
 double run_python(bench::run& r, std::size_t n, std::string const& body) {
-    std::string const command =
-        "python3 - 2>/dev/null <<'END'\n"
-        "from concurrent.futures import ProcessPoolExecutor\n"
-        "from multiprocessing.shared_memory import SharedMemory\n"
-        "from statistics import median\n"
-        "from time import perf_counter as now\n"
-        "N, G = " +
-        std::to_string(n) +
-        ", 1 << 30\n"
-        "def look(name):\n"
-        "    memory = SharedMemory(name)\n"
-        "    n = len(memory.buf)\n"
-        "    memory.close()\n"
-        "    return n\n" +
-        body + "END\n";
-    char line[64] = "";
-    r.measure(n, [&] {
-        std::unique_ptr<std::FILE, close_pipe> const pipe(popen(command.c_str(), "r"));
-        if (pipe && !std::fgets(line, sizeof line, pipe.get())) line[0] = '\0';
-    });
-    char* end = line;
-    double const value = std::strtod(line, &end);
-    bench::run::check(end != line, "python3 gave no number");
-    return value;
+    return bench::number_from_python(r, n,
+                                     "from concurrent.futures import ProcessPoolExecutor\n"
+                                     "from multiprocessing.shared_memory import SharedMemory\n"
+                                     "from statistics import median\n"
+                                     "from time import perf_counter as now\n"
+                                     "N, G = " +
+                                         std::to_string(n) +
+                                         ", 1 << 30\n"
+                                         "def look(name):\n"
+                                         "    memory = SharedMemory(name)\n"
+                                         "    n = len(memory.buf)\n"
+                                         "    memory.close()\n"
+                                         "    return n\n" +
+                                         body);
 }
 
 void run_make(bench::run& r) {

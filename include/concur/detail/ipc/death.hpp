@@ -3,12 +3,10 @@
 // gigabytes of the worker's memory are still being torn down (a pidfd says it only after that).
 #pragma once
 
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
