@@ -9,8 +9,8 @@
 #include <thread>
 
 int main() {
+    std::latch open(1), last(1);  // before the pool, whose end is the end of the tasks that wait
     concur::thread_pool pool(1);
-    std::latch open(1);
     auto const say = [](char const* what) { std::printf("%s\n", what); };
 
     // The only worker is busy, so the others wait. Among tasks that no worker has taken yet, a
@@ -28,7 +28,6 @@ int main() {
 
     // The end of the pool is the end of its block: ~thread_pool() lets everything finish first.
     // shutdown() does the same earlier, or cancels what has not started.
-    std::latch last(1);
     auto runs = pool.submit([&] { last.wait(); });
     while (!runs.running()) std::this_thread::yield();
     auto never = pool.submit(say, "never");
