@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A system that gives too little: threads that cannot be started.
+#include "../sanitizers.hpp"
 #include "child.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
@@ -20,12 +21,12 @@ constexpr const char* crowded = "child: more threads than there is room for";
 
 }  // namespace
 
-TEST_CASE("limits 21: a pool whose threads cannot all be started throws, and leaves nothing behind") {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they reserve terabytes
+TEST_CASE(
+    "limits 21: a pool whose threads cannot all be started throws, and leaves nothing behind") {
+    if (tests::sanitized) return;  // they reserve terabytes
     const watchdog guard("limits 21");
     const auto child = run_in_child(crowded);
     CHECK_MESSAGE(child.ended_well(), child.output);
-#endif
 }
 
 // Runs as a child only: the limit cannot be lifted again.

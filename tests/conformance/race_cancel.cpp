@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Promises of cancel() and submit when threads race. For ThreadSanitizer above all.
+#include "../sanitizers.hpp"
 #include "executors.hpp"
 #include "tools.hpp"
 #include "watchdog.hpp"
@@ -16,11 +17,7 @@
 
 using namespace conformance;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int races = 100'000;
-#else
-constexpr int races = 200'000;
-#endif
+constexpr int races = tests::sanitized ? 100'000 : 200'000;
 
 TEST_CASE_TEMPLATE("cancel 50: of cancel and start exactly one happens", E, CONCUR_IN_PROCESS) {
     CONCUR_ONLY_IF(E::asynchronous);

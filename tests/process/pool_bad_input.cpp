@@ -6,6 +6,7 @@
 
 #include "../conformance/across.hpp"
 #include "../conformance/child.hpp"
+#include "../sanitizers.hpp"
 
 #include <doctest/doctest.h>
 
@@ -92,7 +93,7 @@ TEST_CASE("hidden: limits that are too small" * doctest::skip()) {
         CAPTURE(text);
         CHECK(text.find("RLIMIT_FSIZE") != text.npos);
     }
-    {
+    if (!tests::under_asan) {  // it would ask for more itself
         const limited space(RLIMIT_AS, 64 << 20);
         const auto text = refusal({.workers = 64});
         CAPTURE(text);
@@ -108,6 +109,7 @@ TEST_CASE("bad input: limits that are too small are named, and no harm is done")
 }
 
 TEST_CASE("bad input: a worker that gets no memory fails its task, not the pool") {
+    if (tests::under_asan) return;  // it needs more address space itself
     const nothing_left guard;
     concur::process_pool pool({.workers = 2, .initializer = [] {
                                    const rlimit little{rlim_t{1} << 40, rlim_t{1} << 40};

@@ -4,6 +4,7 @@
 #include "traces.hpp"
 
 #include "../conformance/child.hpp"
+#include "../sanitizers.hpp"
 
 #include <concur/callable.hpp>
 #include <concur/shared_array.hpp>
@@ -133,12 +134,6 @@ long sum_at_second_try(shared_array<int> a) {
     return sum(a);
 }
 
-#if defined(__SANITIZE_THREAD__)
-constexpr bool runs_under_tsan = true;
-#else
-constexpr bool runs_under_tsan = false;
-#endif
-
 using flag = concur::shared_object<std::atomic<int>>;
 
 /// Until somebody sets it.
@@ -178,7 +173,8 @@ TEST_CASE("a handle crosses as an argument, with every start method") {
         CHECK(pool.submit(&sum_nested, nested{{a, early, a}, "12345"}).get() == 5035);
         CHECK(pool.submit(adder{a}, 5u).get() == 12);
         CHECK(pool.submit(concur::partial(&sum_of, a)).get() == 2010);
-        if (runs_under_tsan && method == concur::start_method::fork) continue;  // no threads there
+        if (tests::under_tsan && method == concur::start_method::fork)
+            continue;  // no threads there
         CHECK(pool.submit(&sum_in_nested_pool, a).get() == 2035);
         CHECK(pool.submit(&sum_in_nested_pool, early).get() == 1035);
     }

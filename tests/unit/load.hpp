@@ -3,24 +3,15 @@
 // long.
 #pragma once
 
+#include "../sanitizers.hpp"
+
 #include <concur/detail/base/config.hpp>
 
 #include <cstddef>
 
 namespace unit {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-inline constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#else
-inline constexpr bool sanitized = false;
-#endif
-
+using tests::sanitized;
 inline constexpr bool chaotic = concur::detail::chaos_seed != 0;
 
 /// So many rounds in a plain build, fewer in the others.
