@@ -10,11 +10,11 @@
 
 #include <doctest/doctest.h>
 
-#include <sys/stat.h>
-
+#include <fcntl.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 #include <set>
 
@@ -83,20 +83,22 @@ TEST_CASE("surroundings: no stray files, no blocked and no ignored signals") {
         // SIGINT, so that one Ctrl-C does not end all workers. (32 and 33 are the C library's own.)
         const auto ignored_there = pool.submit(&status_line, std::string("SigIgn")).get();
         CHECK((std::stoull(ignored_there.substr(8), nullptr, 16) & 0x7fffffff) == 2);
-        // All that a worker has is the pool's own socket, over which shared memory goes back; and
-        // what a task starts does not inherit that.
+        // All that a worker has is the pool's own socket, over which shared memory goes back, and
+        // the event by which it wakes a loop; and what a task starts does not inherit them.
         const auto open_files = [] {
-            std::vector<int> kinds;
+            std::vector<std::string> kinds;
             for (int fd = 3; fd != 1000; ++fd) {
                 const int flags = fcntl(fd, F_GETFD);
                 if (flags < 0) continue;
-                struct stat file{};
-                const bool is_socket = fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode);
-                kinds.push_back(is_socket && (flags & FD_CLOEXEC) != 0 ? 1 : 0);
+                char target[64] = {};
+                const auto link = "/proc/self/fd/" + std::to_string(fd);
+                if (readlink(link.c_str(), target, sizeof target - 1) < 0) continue;
+                const std::string kind(target, std::strcspn(target, "["));
+                kinds.push_back(kind + ((flags & FD_CLOEXEC) != 0 ? "" : " for everybody"));
             }
             return kinds;
         };
-        CHECK(pool.submit(open_files).get() == std::vector<int>{1});
+        CHECK(pool.submit(open_files).get() == std::vector<std::string>{"socket:", "anon_inode:"});
         CHECK(pool.submit([] { return isatty(0); }).get() == 0);
     }
     close(stray);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
@@ -147,6 +148,20 @@ inline bool futex_wait_any_shared(futex_watch const* watches, std::size_t count,
     auto const answer = syscall(number, waiters, static_cast<unsigned>(count), 0u,
                                 deadline == time_point::max() ? nullptr : &limit, CLOCK_MONOTONIC);
     return answer >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+/// A descriptor that poll() finds readable once it was signalled. Empty: there is none to be had.
+inline unique_fd make_event() noexcept {
+    return unique_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+/// False: it is not open (any more).
+inline bool signal_event(int fd) noexcept {
+    std::uint64_t const one = 1;
+    return ::write(fd, &one, sizeof one) == sizeof one || errno == EAGAIN;
+}
+inline void take_back_event(int fd) noexcept {
+    std::uint64_t count;
+    static_cast<void>(::read(fd, &count, sizeof count));  // nothing to read: so be it
 }
 
 /// A handle of the process: readable, for poll(), once it has ended. Empty with errno: no such

@@ -239,12 +239,14 @@ inline bool wait_for_child(pid_t child, int& status) noexcept {
     return got == child;
 }
 
-/// Starts this very program again, in its current file, with nothing inherited: descriptor 3 is
-/// `passed`, 4 is `other` unless that is negative, stdin /dev/null, stdout and stderr ours, every
+/// Starts this very program again, in its current file, with nothing inherited: descriptors 3 and
+/// following are `passed`, unless they are negative, stdin /dev/null, stdout and stderr ours, every
 /// other descriptor closed, no signal blocked or ignored. Never copies this process's memory. 0, or
 /// what went wrong.
-[[gnu::cold]] inline int spawn_self(pid_t& child, char* const* environment, int passed,
-                                    int other = -1) noexcept {
+template <std::size_t Passed>
+[[gnu::cold]] int spawn_self(pid_t& child, char* const* environment,
+                             int const (&passed)[Passed]) noexcept {
+    constexpr int first = 3, count = static_cast<int>(Passed);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     if (int const error = posix_spawn_file_actions_init(&actions)) return error;
@@ -255,12 +257,18 @@ inline bool wait_for_child(pid_t child, int& status) noexcept {
     sigset_t all, none;
     sigfillset(&all);
     sigemptyset(&none);
-    unique_fd const above(other < 0 ? -1 : fcntl(other, F_DUPFD_CLOEXEC, 5));
-    // The descriptors first: one may have the number 0 here.
-    int error = posix_spawn_file_actions_adddup2(&actions, passed, 3);
-    if (!error && above) error = posix_spawn_file_actions_adddup2(&actions, above.get(), 4);
+    // The descriptors first: one may have the number 0 here. By way of numbers above, for they may
+    // have each other's.
+    int error = 0;
+    unique_fd above[Passed];
+    for (int i = 0; i != count && !error; ++i) {
+        if (passed[i] < 0) continue;
+        above[i].reset(fcntl(passed[i], F_DUPFD_CLOEXEC, first + count));
+        error = above[i] ? posix_spawn_file_actions_adddup2(&actions, above[i].get(), first + i)
+                         : errno;
+    }
     if (!error) error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, above ? 5 : 4);
+    if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, first + count);
     if (!error) error = posix_spawnattr_setsigmask(&attributes, &none);
     if (!error) error = posix_spawnattr_setsigdefault(&attributes, &all);
     if (!error) {

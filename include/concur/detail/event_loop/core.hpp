@@ -158,10 +158,10 @@ private:
     void wake() noexcept;
     void work() noexcept;
     void rest() noexcept {
-        if (remote_.looking()) return look_at_replies();
+        if (remote_.any()) return rest_awaiting_replies();
         any_work() ? poll_io() : sleep();
     }
-    void look_at_replies() noexcept;
+    void rest_awaiting_replies() noexcept;
     void run_tasks() noexcept;
     void run_task(state& task) noexcept;
     void run_ready() noexcept;

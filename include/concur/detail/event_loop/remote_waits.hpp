@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// The executors of other processes whose tasks a loop's coroutines await. For a moment the loop's
-// thread reads their replies itself, which saves two wake-ups; then their own threads have to.
+// The executors of other processes whose tasks a loop's coroutines await. The loop's thread reads
+// their replies itself: it looks for a moment, then sleeps in Asio on what their workers signal.
 #pragma once
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/basic_descriptor.hpp>
+
 #include <array>
+#include <optional>
 
 #include <concur/detail/base/cpus.hpp>
+#include <concur/detail/base/linux_ipc.hpp>
 #include <concur/detail/task/remote_core.hpp>
 
 namespace concur::inline v0::detail {
@@ -13,12 +18,16 @@ namespace concur::inline v0::detail {
 // Protocol [remote waits] - all of it on the loop's thread.
 //
 //   entries   executors that a suspended coroutine awaits: how often, and a reference
-//   looking   the loop's thread reads their replies, once a turn, and does not sleep. If not: their
-//             own threads were told, after the last wait began, that somebody waits
+//   until     the moment is over: until then the loop looks at their replies instead of sleeping
+//   listens   the loop is about to sleep, or does, and a reply wakes it by the event. If not: the
+//             executor's own thread was told, after the last wait began, that somebody waits
 //
-// Invariant  while the loop sleeps, each reply is read by the executor's own thread, which wakes
-//            the loop as any other thread does [loop]. It is told before the loop sleeps, and looks
-//            once more before it sleeps itself [doorbell]: what came in between is not lost.
+// Invariant  while the loop is awake, it reads what has come once a turn. While it sleeps, each
+//            reply is read by somebody: it listens, and looked once more after it had said so
+//            [doorbell]; or the executor's own thread reads, or who took the bell away [lead], and
+//            wakes the loop as any other thread does [loop].
+// Others     that wait for the same executor never wait for the loop, which may be in a long
+//            coroutine: they read themselves, or take the bell away [lead].
 // Death      of a worker, or of what the task needs: the executor's own thread finds out, whoever
 //            reads. The executor ends while it is awaited: its tasks are decided before it goes,
 //            and the reference keeps it callable until the coroutine is resumed.
@@ -29,35 +38,36 @@ public:
     remote_waits& operator=(remote_waits const&) = delete;
     ~remote_waits() = default;  // no coroutine waits any more, so nothing is in it
 
-    /// Of a task that is not done. Null: it is done.
+    /// Of a task that is not done. Null: it is done, or others see to it.
     remote_core* add(state& task) noexcept {
         held_core const core(task);
         if (!core) return nullptr;
         auto* const place = find(core.get());
-        if (!place || !polls()) {
+        if (!place) {
             core->attend();
-        } else {
-            looking_ = true;
-            until_ = steady_clock::now() + worth;
+            return nullptr;
         }
-        if (!place) return nullptr;
+        if (spare_cpus()) until_ = steady_clock::now() + worth;
         if (place->waits++ == 0) {
             place->core = core.get();
             place->core->retain();
+            ++used_;
         }
         return place->core;
     }
     void remove(remote_core* core) noexcept {
         auto* const place = find(core);
         if (--place->waits != 0) return;
+        stop_listening(*place);
+        place->event.reset();  // drops what is armed
+        place->armed = false;
         std::exchange(place->core, nullptr)->release();
-        for (auto const& e : entries_) {
-            if (e.core) return;
-        }
-        looking_ = false;
+        --used_;
     }
 
-    bool looking() const noexcept { return looking_; }
+    bool any() const noexcept { return used_ != 0; }
+    /// Sleeping would cost more than what is likely to come soon.
+    bool moment_lasts() const noexcept { return any() && steady_clock::now() < until_; }
 
     /// Reads what replies have come. True: something was completed.
     bool look() noexcept {
@@ -65,26 +75,69 @@ public:
         for (auto const& e : entries_) any = (e.core && e.core->progress()) || any;
         return any;
     }
-    /// When the moment is over: leaves the replies to the executors' own threads.
-    void stop_looking_if_late() noexcept {
-        if (!looking_ || steady_clock::now() < until_) return;
-        looking_ = false;
-        chaos_point();
-        for (auto const& e : entries_) {
-            if (e.core) e.core->attend();
+
+    /// The loop's thread is about to sleep in Asio. It may find that something was completed.
+    void listen(boost::asio::io_context& io) noexcept {
+        if (!any()) return;
+        for (auto& e : entries_) {
+            if (!e.core) continue;
+            arm(e, io);
+            if (e.armed) {
+                e.listens = e.core->listen(this);
+            } else {
+                e.core->attend();
+            }
         }
+    }
+    /// It does not sleep any more.
+    void stop_listening() noexcept {
+        if (!any()) return;
+        for (auto& e : entries_) stop_listening(e);
     }
 
 private:
+    using io_executor = boost::asio::io_context::executor_type;
+    struct event : boost::asio::posix::basic_descriptor<io_executor> {
+        using basic_descriptor::basic_descriptor;
+    };
     struct entry {
         remote_core* core = nullptr;
         std::size_t waits = 0;
+        bool listens = false;
+        bool armed = false;  // Asio waits for the event
+        bool woken = false;  // it was readable, and nobody has taken it back
+        std::optional<remote_waits::event> event;
     };
     // About as long as a wake-up takes, as in wait_for() of a process pool.
     static constexpr auto worth = std::chrono::microseconds(30);
-    static bool polls() noexcept {
+    static bool spare_cpus() noexcept {
         static bool const spare = usable_cpus() > 1;
         return spare;
+    }
+
+    /// Armed afterwards, unless the event cannot be had: then the executor's own thread has to do.
+    static void arm(entry& e, boost::asio::io_context& io) noexcept {
+        if (e.armed) return;
+        try {
+            if (!e.event) {
+                unique_fd ours(fcntl(e.core->reply_event(), F_DUPFD_CLOEXEC, 0));
+                if (!ours) return;
+                e.event.emplace(io, ours.get());
+                ours.release();
+            }
+            e.event->async_wait(event::wait_read, [&e](boost::system::error_code const& problem) {
+                if (problem) return;  // dropped, with the last wait or the loop
+                e.armed = false;
+                e.woken = true;
+            });
+            e.armed = true;
+        } catch (std::exception const&) {
+            e.event.reset();
+        }
+    }
+    void stop_listening(entry& e) noexcept {
+        if (!std::exchange(e.listens, false)) return;
+        e.core->stop_listening(this, std::exchange(e.woken, false));
     }
 
     /// Its entry, or a free one; null: there is none.
@@ -97,10 +150,10 @@ private:
         return found;
     }
 
-    // More executors at once are served by their own threads from the start.
+    // More executors at once are served by their own threads.
     std::array<entry, 4> entries_{};
+    std::size_t used_ = 0;
     time_point until_{};
-    bool looking_ = false;
 };
 
 }  // namespace concur::inline v0::detail

@@ -86,11 +86,12 @@ inline void loop_core::poll_io() noexcept {
     if (io_.stopped()) io_.restart();
 }
 
-/// Coroutines await tasks of other processes: for a moment this thread reads the replies.
-inline void loop_core::look_at_replies() noexcept {
-    for (int i = 0; i < 32 && !remote_.look() && !any_work(); ++i) cpu_relax();
-    remote_.stop_looking_if_late();
-    poll_io();
+/// Coroutines await tasks of other processes: this thread reads the replies.
+inline void loop_core::rest_awaiting_replies() noexcept {
+    int looks = remote_.moment_lasts() ? 32 : 1;
+    bool const sleeps = looks == 1;
+    while (looks-- != 0 && !remote_.look() && !any_work()) cpu_relax();
+    sleeps && !any_work() ? sleep() : poll_io();
 }
 
 inline void loop_core::sleep() noexcept {
@@ -98,11 +99,13 @@ inline void loop_core::sleep() noexcept {
     tell_if_idle();
     if (any_work() || over() || strands_to_cancel_.load()) return asleep_.store(false);
     if (gate_.load() != open && first_live_ && foreign_waits_ == 0) return sleep_to_the_end();
+    remote_.listen(io_);
     try {
-        io_.run_one();
+        if (!any_work()) io_.run_one();
     } catch (...) {
         report_current(this);
     }
+    remote_.stop_listening();
     asleep_.store(false);
     if (io_.stopped()) io_.restart();  // the user's doing: it is not his to stop
 }

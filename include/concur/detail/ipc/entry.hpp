@@ -183,8 +183,9 @@ private:
     block_all_signals();
     void* const memory = mmap(nullptr, request.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
     close(3);
-    // Descriptor 4, if the pool wants one: nothing else is open.
-    if (fcntl(4, F_SETFD, FD_CLOEXEC) == 0) inherited_parcels = 4;
+    // If the pool wants them: nothing else is open.
+    auto const if_open = [](int fd) { return fcntl(fd, F_GETFD) >= 0 ? fd : -1; };
+    inherit(if_open(4), if_open(5));
     auto const entry = load_code({request.module, request.offset}, request.file);
     if (memory == MAP_FAILED || !entry) _exit(127);
     nursery_process::become_worker(reinterpret_cast<worker_main>(const_cast<void*>(entry)),

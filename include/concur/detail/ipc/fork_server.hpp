@@ -177,7 +177,8 @@ private:
         unique_fd ours, theirs;
         int error = make_packet_pair(ours, theirs) ? 0 : errno;
         pid_t pid = 0;
-        if (error == 0) error = spawn_self(pid, environment.get(), theirs.get());
+        int const passed[] = {theirs.get()};
+        if (error == 0) error = spawn_self(pid, environment.get(), passed);
         if (error != 0) {
             throw broken_executor(
                 text("worker processes cannot be started: the fork server could "

@@ -25,6 +25,7 @@ struct nursery_options {
     start_method start = start_method::forkserver;
     int segment_fd = -1;
     int parcels_fd = -1;  ///< inherited_parcels of its workers
+    int event_fd = -1;    ///< inherited_event
     std::size_t segment_bytes = 0;
     std::size_t lives_offset = 0;  ///< of the first worker_life in the segment
     std::size_t stride = 0;        ///< bytes from one worker_life to the next
@@ -168,9 +169,9 @@ inline nursery::~nursery() {
             throw broken_executor(
                 text("worker processes cannot be started: %s", errno_text(errno).c_str()));
         }
-        int const candidates[] = {theirs.get(),      options.segment_fd, user.get(),
-                                  folder.get(),      STDOUT_FILENO,      STDERR_FILENO,
-                                  options.parcels_fd};
+        int const candidates[] = {theirs.get(),       options.segment_fd, user.get(),
+                                  folder.get(),       STDOUT_FILENO,      STDERR_FILENO,
+                                  options.parcels_fd, options.event_fd};
         int fds[nursery_order::kinds];
         std::size_t count = 0;
         for (std::uint8_t kind = 0; kind != nursery_order::kinds; ++kind) {
@@ -249,10 +250,12 @@ inline nursery::~nursery() {
 inline void nursery::be_nursery(nursery_options const& options, nursery_order const& order,
                                 char** environment, int socket, int user) noexcept {
     // Ours move above the numbers that they get in the end, then everything else is closed.
-    constexpr int ours = 4, first = 3, end = first + ours;
-    int const wanted[ours] = {socket, options.segment_fd, user, options.parcels_fd};
+    constexpr int ours = 5, first = 3, end = first + ours;
+    int const wanted[ours] = {socket, options.segment_fd, user, options.parcels_fd,
+                              options.event_fd};
     constexpr std::uint8_t kinds[ours] = {nursery_order::socket, nursery_order::segment,
-                                          nursery_order::user, nursery_order::parcels};
+                                          nursery_order::user, nursery_order::parcels,
+                                          nursery_order::event};
     int moved[ours];
     for (int i = 0; i != ours; ++i)
         moved[i] = wanted[i] < 0 ? -1 : fcntl(wanted[i], F_DUPFD_CLOEXEC, end);

@@ -179,8 +179,7 @@ private:
         if (pid != 0) return 0;
         if (!die_with_parent(nursery)) _exit(0);
         children_.reset();
-        inherited_parcels = files_[nursery_order::parcels].release();
-        if (inherited_parcels >= 0) fcntl(inherited_parcels, F_SETFD, FD_CLOEXEC);
+        inherit(files_[nursery_order::parcels].release(), files_[nursery_order::event].release());
         for (auto& file : files_.of) file.reset();
         become_worker(entry_, segment_, order_.segment_bytes, index, next);
     }
@@ -280,8 +279,9 @@ inline int nursery_process::spawn(std::uint32_t index, std::uint32_t next, pid_t
     auto** const environment = static_cast<char**>(memory);
     std::memcpy(environment, environ, count * sizeof(char*));
     environment[count] = variable;
-    int const error = spawn_self(pid, environment, files_[nursery_order::segment].get(),
-                                 files_[nursery_order::parcels].get());
+    int const passed[] = {files_[nursery_order::segment].get(),
+                          files_[nursery_order::parcels].get(), files_[nursery_order::event].get()};
+    int const error = spawn_self(pid, environment, passed);
     munmap(memory, bytes);
     return error;
 }

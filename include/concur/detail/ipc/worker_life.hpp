@@ -27,8 +27,21 @@ namespace detail {
 using worker_main = int (*)(std::byte* segment, std::size_t bytes, std::uint32_t index,
                             std::uint32_t generation);
 
-/// In a worker: where it sends descriptors to its pool, if that wants any.
+/// In a worker, if its pool wants that: where it sends descriptors, and what wakes an event loop.
 CONCUR_API inline int inherited_parcels = -1;
+CONCUR_API inline int inherited_event = -1;
+
+/// The worker takes over these two, or -1. Not before it was forked or has entered.
+inline void inherit(int parcels, int event) noexcept {
+    inherited_parcels = parcels;
+    if (parcels >= 0) fcntl(parcels, F_SETFD, FD_CLOEXEC);
+    if (event < 0) return;
+    // High up: a task may close all descriptors and open its own, which get the lowest numbers, and
+    // nothing must be written into those. There may be no number so high: then it goes without.
+    constexpr int high = 512;
+    inherited_event = fcntl(event, F_DUPFD_CLOEXEC, high);
+    close(event);
+}
 
 // Protocol [life] - one in shared memory for each worker; its process is the nursery's child.
 //
@@ -64,7 +77,7 @@ inline constexpr std::uint64_t nursery_magic = 0x31'72'75'63'6e'6f'63;  // "conc
 
 /// What a nursery is told once. Sent to the fork server with the descriptors that `carried` names.
 struct nursery_order {
-    enum : std::uint8_t { socket, segment, user, folder, output, errors, parcels, kinds };
+    enum : std::uint8_t { socket, segment, user, folder, output, errors, parcels, event, kinds };
     std::uint64_t magic = nursery_magic;
     code_address entry{};
     std::uint64_t segment_bytes = 0, lives_offset = 0, stride = 0, workers = 0, control_offset = 0;

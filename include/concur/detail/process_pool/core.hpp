@@ -53,8 +53,8 @@ struct process_settings {
 //            place only, and that place holds the reference of its way.
 // Reading    replies are read by any thread in progress(); one thread at a time sleeps on the
 //            pool's bell: the leader. That is a thread in wait_for(), or the pool's own thread when
-//            somebody waits in another way (attention_). Whoever completes something for a leader
-//            that sleeps rings the bell for it.
+//            somebody waits in another way (attention_), or an event loop, see [lead]. Whoever
+//            completes something for a leader that sleeps rings the bell for it.
 // Death      of a worker: reap() reads its last replies, gives worker_lost to the one call that it
 //            had taken, and puts those that it had not started back in front of the queue.
 class process_core final : public remote_core {
@@ -98,6 +98,9 @@ public:
     void attend() noexcept override {
         if (!inert()) attend(somebody_waits);
     }
+    int reply_event() const noexcept override { return event_.get(); }
+    bool listen(void const* who) noexcept override;
+    void stop_listening(void const* who, bool woken) noexcept override;
     void keep_going(time_point until) noexcept override;
     void wait_for(state& task, time_point deadline) override;
     std::byte* allocate_block(std::size_t bytes, block_place& place) override;
@@ -260,7 +263,8 @@ private:
     std::atomic<pin_list*> loose_pins_{nullptr};  // of calls that are over, to be dropped
     std::atomic<waiter*> callbacks_{nullptr};
     std::atomic<std::uint32_t> attention_{none};
-    std::atomic<bool> led_{false};
+    bell_lead lead_;
+    unique_fd event_;  // of the pool's bell; empty: event loops have to wait in another way
     std::atomic<std::uint32_t> gate_{open};
     std::atomic<bool> cancelling_{false};
     std::atomic<bool> killed_{false};

@@ -64,7 +64,8 @@ inline void process_core::hand_over(state& task) noexcept {
             frame_of(task).order = ++last_order_;
             offer(*worker, task);
             lock.unlock();
-            return view_.worker(worker->index).bell.ring();
+            view_.worker(worker->index).bell.ring();
+            return;
         }
     }
     if (priority > 0) take_rings_back();  // what nobody has started comes behind it

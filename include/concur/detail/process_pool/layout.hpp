@@ -8,7 +8,7 @@
 
 #include <concur/detail/ipc/arena.hpp>
 #include <concur/detail/ipc/death.hpp>
-#include <concur/detail/ipc/doorbell.hpp>
+#include <concur/detail/ipc/lead.hpp>
 #include <concur/detail/ipc/modules.hpp>
 #include <concur/detail/ipc/nursery.hpp>
 #include <concur/detail/ipc/ring.hpp>
@@ -28,7 +28,7 @@ struct module_entry {
 //   pool       modules (before modules_known), limits, stop_call, the calls in the rings
 //   worker     started_at, progress, reply_block, over_limit, awake, the replies; the control
 //              word once, when its death sensor can be watched; parcels_wait, and the control
-//              word after it
+//              word after it, and where it could not wake who listens
 //   nursery    life, and the control word after it
 //
 // Invariant  there is no lock, and nobody waits for a worker without watching its death sensor: a

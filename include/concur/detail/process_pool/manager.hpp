@@ -117,7 +117,7 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
             until = std::min(until, deadline_after(pause));
         }
     }
-    leads = leads && !led_.exchange(true);
+    leads = leads && lead_.take() != bell_lead::taken::no;
     auto& pool = view_.pool();
     watch_list list;
     list.add({&pool.control, seen});
@@ -143,7 +143,7 @@ inline void process_core::sleep_until_needed(std::uint32_t seen, time_point unti
     if (!awake) list.wait(until);
     if (leads) {
         pool.bell.withdraw();
-        led_.store(false);
+        lead_.leave();
     }
 }
 
@@ -307,6 +307,7 @@ inline bool process_core::may_retry(state& task, worker_slot const& worker,
 
 /// Without the lock: tells what reap() found.
 inline void process_core::settle(lost_calls& lost) noexcept {
+    if (lost.reaped) view_.pool().bell.rouse(event_.get());  // it may have died while it rang
     complete(lost.last_replies);
     std::uint64_t jobs = 0;
     if (lost.taken) parcels_.receive();

@@ -265,9 +265,11 @@ inline void process_core::wait_for(state& task, time_point deadline) {
         }
         if (poll_for(task)) continue;
         if (late()) return;
-        if (led_.exchange(true)) {
+        auto const taken = lead_.take();
+        if (taken == bell_lead::taken::no) {
             follow(task, deadline);
         } else {
+            if (taken == bell_lead::taken::from_listener) attend(somebody_waits);
             lead(task, deadline);
         }
     }
@@ -281,7 +283,25 @@ inline void process_core::lead(state& task, time_point deadline) {
         bell.wait([&] { return task.done() || progress_for_sure(); }, deadline);
         task.remove_waiter(node);
     }
-    led_.store(false);
+    lead_.leave();
+    if (attention_.load() != none) wake_manager();
+}
+
+/// An event loop is about to sleep. Who reads for others as well is not an event loop, which may be
+/// in foreign code for long.
+inline bool process_core::listen(void const* who) noexcept {
+    if (inert() || !event_ || attention_.load() == somebody_waits ||
+        !lead_.listen(view_.pool().bell, who)) {
+        attend();
+        return false;
+    }
+    if (attention_.load() != none) wake_manager();  // it may have found the bell held [lead]
+    progress_for_sure();
+    return true;
+}
+
+inline void process_core::stop_listening(void const* who, bool woken) noexcept {
+    if (!lead_.stop_listening(view_.pool().bell, who, woken, event_.get())) return;
     if (attention_.load() != none) wake_manager();
 }
 

@@ -115,9 +115,7 @@ public:
 
     int run() {
         memory_.death.hold();
-        auto& control = view_.pool().control;
-        control.fetch_add(1);  // the pool's thread can watch the sensor now
-        futex_wake_shared(control);
+        alert_manager();  // it can watch the sensor now
         set_awake(true);
         this_worker_context = &place_;
         // The first call is the initializer: no task runs where that has failed.
@@ -141,6 +139,7 @@ private:
     void check_memory();
     std::uint64_t allocate(std::size_t bytes);
     void ask_for_room() noexcept;
+    void alert_manager() noexcept;
 
     struct known_function {
         std::uint64_t id = 0;
@@ -358,7 +357,7 @@ inline bool far_worker::serve(call_slot const& slot) {
     if (__fpending(stdout) != 0) std::fflush(stdout);
     if (view_.pool().memory_limit != 0) check_memory();
     call.send(chunk, chunk ? steady_clock::now() - began : duration());
-    view_.pool().bell.ring();
+    if (!view_.pool().bell.ring(inherited_event)) alert_manager();
     return !call.failed();
 }
 
@@ -371,10 +370,14 @@ inline std::uint64_t far_worker::allocate(std::size_t bytes) {
 
 /// The socket for shared memory is full: the pool's thread has to look.
 inline void far_worker::ask_for_room() noexcept {
-    auto& pool = view_.pool();
-    pool.parcels_wait.store(1);
-    pool.control.fetch_add(1);
-    futex_wake_shared(pool.control);
+    view_.pool().parcels_wait.store(1);
+    alert_manager();
+}
+
+inline void far_worker::alert_manager() noexcept {
+    auto& control = view_.pool().control;
+    control.fetch_add(1);
+    futex_wake_shared(control);
 }
 
 inline call_entry far_worker::entry_of(std::uint64_t function) {

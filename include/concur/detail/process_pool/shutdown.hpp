@@ -27,6 +27,7 @@ inline void say_hello(incoming_call&) {}
     auto const each = (all - words) / (n + 1) / 4096 * 4096;
     segment_ = segment::create(all);
     parcels_.open();
+    event_ = make_event();
     view_ = pool_view(segment_.data());
     auto& pool = view_.pool();
     pool.blocks_at = words;
@@ -74,6 +75,7 @@ inline void say_hello(incoming_call&) {}
     options.segment_fd = segment_.fd();
     options.segment_bytes = segment_.size();
     options.parcels_fd = parcels_.worker_end();
+    options.event_fd = event_.get();
     options.lives_offset = pool_view::workers_at() + offsetof(worker_memory, life);
     options.stride = sizeof(worker_memory);
     options.workers = settings_.workers;

@@ -29,6 +29,12 @@ public:
     /// Somebody waits who will not call progress(): the executor's own thread has to. Takes no
     /// lock.
     virtual void attend() noexcept = 0;
+    /// Readable when replies have come while somebody listens; negative: there is no such thing.
+    virtual int reply_event() const noexcept = 0;
+    /// `who` is about to sleep until reply_event() is readable, among other things. True: what has
+    /// come already was read; until stop_listening(). False: attend() instead.
+    virtual bool listen(void const* who) noexcept = 0;
+    virtual void stop_listening(void const* who, bool woken) noexcept = 0;
     /// Calls foreign waiters later, on a thread of its own.
     virtual void call_back(waiter* list) noexcept = 0;
     /// Blocks until the task is done or the deadline has passed, reading replies meanwhile.
