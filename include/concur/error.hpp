@@ -160,6 +160,7 @@ struct exception_parts : remote_origin {
 
     std::string_view fields;  // for serialize
     bool nested = false;  // the exception inside is the one that is being handled while it is made
+    int depth = 0;        // how many exceptions it stands in
     mutable bool made = false;  // what is thrown is the exception itself, not why it cannot be made
 };
 

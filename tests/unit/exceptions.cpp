@@ -209,6 +209,63 @@ TEST_CASE("exceptions: concur's own arrive as themselves") {
     });
 }
 
+TEST_CASE("exceptions: the errors of a group cross with it, each as itself") {
+    using concur::task_group_error;
+    check_same(task_group_error("an empty one", {}));
+    bad_map map("inner");
+    map.trace = {1, 2, 3};
+    const auto inner = std::make_exception_ptr(
+        task_group_error("two", {std::make_exception_ptr(map), std::make_exception_ptr(7)}));
+    const task_group_error outer(
+        "a group",
+        {inner, std::make_exception_ptr(std::system_error(EIO, std::system_category(), "write"))});
+    check_same(outer);
+    as<task_group_error>(sent(outer), [](task_group_error const& arrived) {
+        REQUIRE(arrived.errors().size() == 2);
+        as<task_group_error>(arrived.errors()[0], [](task_group_error const& group) {
+            REQUIRE(group.errors().size() == 2);
+            as<bad_map>(group.errors()[0],
+                        [](bad_map const& e) { CHECK(e.trace == std::vector<int>{1, 2, 3}); });
+            as<std::runtime_error>(group.errors()[1], [](std::runtime_error const& e) {
+                CHECK(std::string(e.what()).find("of type int") != std::string::npos);
+            });
+        });
+        as<std::system_error>(arrived.errors()[1], [](std::system_error const& e) {
+            CHECK(e.code() == std::error_code(EIO, std::system_category()));
+            CHECK(concur::origin_of(e)->pid() == worker);
+        });
+    });
+}
+
+TEST_CASE("exceptions: groups in groups are cut at a depth, and broken bytes do no harm") {
+    auto problem = std::make_exception_ptr(std::runtime_error("0"));
+    for (int i = 1; i < 200; ++i)
+        problem = std::make_exception_ptr(concur::task_group_error(std::to_string(i), {problem}));
+    auto arrived = decode_exception(encode_exception(problem), worker);
+    std::string last;
+    for (int depth = 0; depth != 65; ++depth) {
+        std::exception_ptr inner;
+        as<concur::task_group_error>(arrived, [&](concur::task_group_error const& e) {
+            REQUIRE(e.errors().size() == 1);
+            inner = e.errors()[0];
+        });
+        arrived = inner;
+    }
+    CHECK(text_of(arrived) == "(no more than 64 nested exceptions cross)");
+
+    auto const whole = encode_exception(std::make_exception_ptr(concur::task_group_error(
+        "two", {std::make_exception_ptr(1), std::make_exception_ptr(std::bad_alloc())})));
+    for (std::size_t size = 1; size < whole.size(); ++size) {
+        std::vector<std::byte> const part(whole.begin(), whole.begin() + std::ptrdiff_t(size));
+        as<concur::codec_error>(decode_exception(part, worker), [](auto const&) {});
+    }
+    for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+        auto flipped = whole;
+        flipped[bit / 8] ^= std::byte(1 << (bit % 8));
+        as<std::exception>(decode_exception(flipped, worker), [](auto const&) {});
+    }
+}
+
 TEST_CASE("exceptions: error codes keep value and category") {
     check_same(std::future_error(std::future_errc::broken_promise));
     as<std::future_error>(sent(std::future_error(std::future_errc::no_state)),

@@ -75,15 +75,33 @@ inline std::error_category const& category_of_name(std::string const& name) {
     return *distant;
 }
 
+// An exception in another one, `depth` levels down; further below.
+std::string encode_inner(std::exception_ptr const& problem, int depth);
+std::exception_ptr decode_inner(std::string_view bytes, int pid, int depth) noexcept;
+
 /// The fields of the known types that have some; their serialize, so to say.
-inline void write_known_fields(std::exception const& problem, field_writer& fields) {
+inline void write_known_fields(std::exception const& problem, field_writer& fields, int depth) {
     if (auto const* system = dynamic_cast<std::system_error const*>(&problem)) {
         fields(system->code().value(), std::string(system->code().category().name()));
     } else if (auto const* future = dynamic_cast<std::future_error const*>(&problem)) {
         fields(future->code().value());
     } else if (auto const* lost = dynamic_cast<worker_lost const*>(&problem)) {
         fields(lost->pid(), lost->signal(), lost->exit_code());
+    } else if (auto const* group = dynamic_cast<task_group_error const*>(&problem)) {
+        for (auto const& one : group->errors()) fields(encode_inner(one, depth + 1));
     }
+}
+
+inline std::vector<std::exception_ptr> read_errors(exception_parts const& parts) {
+    std::vector<std::exception_ptr> errors;
+    field_reader in(parts.fields);
+    while (!in.at_end()) {
+        std::string bytes;
+        in(bytes);
+        if (in.bad()) throw codec_error("the errors of a group are cut off");
+        errors.push_back(decode_inner(bytes, parts.pid(), parts.depth + 1));
+    }
+    return errors;
 }
 
 template <class... T>
@@ -120,6 +138,8 @@ template <class E>
         int exit_code = 0;
         read_known_fields(parts, pid, signal, exit_code);
         throw_arrived<E>(parts, parts.message(), pid, signal, exit_code);
+    } else if constexpr (std::is_same_v<E, task_group_error>) {
+        throw_arrived<E>(parts, parts.message(), read_errors(parts));
     } else {
         raise_registered<E>(parts);
     }
@@ -149,17 +169,19 @@ struct exception_list {
 };
 
 /// A type stands before its bases.
-using known_exceptions = exception_list<
-    executor_shut_down, broken_executor, task_cancelled, timeout_error, would_deadlock,
-    queue_closed, codec_error, worker_lost, host_lost, error, std::range_error, std::overflow_error,
-    std::underflow_error, std::system_error, std::runtime_error, std::invalid_argument,
-    std::domain_error, std::length_error, std::out_of_range, std::future_error, std::logic_error,
-    std::bad_array_new_length, std::bad_alloc, std::bad_any_cast, std::bad_cast, std::bad_typeid,
-    std::bad_exception, std::bad_weak_ptr, std::bad_variant_access, std::bad_optional_access,
+using known_exceptions =
+    exception_list<executor_shut_down, broken_executor, task_cancelled, timeout_error,
+                   would_deadlock, queue_closed, task_group_error, codec_error, worker_lost,
+                   host_lost, error, std::range_error, std::overflow_error, std::underflow_error,
+                   std::system_error, std::runtime_error, std::invalid_argument, std::domain_error,
+                   std::length_error, std::out_of_range, std::future_error, std::logic_error,
+                   std::bad_array_new_length, std::bad_alloc, std::bad_any_cast, std::bad_cast,
+                   std::bad_typeid, std::bad_exception, std::bad_weak_ptr, std::bad_variant_access,
+                   std::bad_optional_access,
 #if defined(__GLIBCXX__)
-    std::bad_function_call,  // comes with <future>; <functional> is dear
+                   std::bad_function_call,  // comes with <future>; <functional> is dear
 #endif
-    std::exception>;
+                   std::exception>;
 
 /// Where an exception without a known base arrives. std::exception has no text to give.
 inline std::size_t unknown_place() noexcept {
@@ -277,7 +299,7 @@ inline void describe_registered(exception_record& record, std::exception const& 
     }
 }
 
-inline exception_record describe_exception(std::exception const& problem) {
+inline exception_record describe_exception(std::exception const& problem, int depth) {
     exception_record record;
     record.message = shortened(problem.what());
     auto place = known_exceptions::place_of(typeid(problem));
@@ -295,7 +317,7 @@ inline exception_record describe_exception(std::exception const& problem) {
     }
     record.place = static_cast<std::uint8_t>(place);
     field_writer fields;
-    write_known_fields(problem, fields);
+    write_known_fields(problem, fields, depth);
     record.known_fields = fields.bytes();
     return record;
 }
@@ -324,7 +346,7 @@ inline void write_with_nested(field_writer& out, std::exception_ptr const& probl
         try {
             std::rethrow_exception(problem);
         } catch (std::exception const& caught) {
-            record = describe_exception(caught);
+            record = describe_exception(caught, depth);
             look_inside(dynamic_cast<std::nested_exception const*>(&caught));
         } catch (std::nested_exception const& caught) {
             record = describe_foreign();
@@ -340,6 +362,12 @@ inline void write_with_nested(field_writer& out, std::exception_ptr const& probl
     record.nested = inner != nullptr;
     record.serialize(out);
     if (inner) write_with_nested(out, inner, depth + 1);
+}
+
+inline std::string encode_inner(std::exception_ptr const& problem, int depth) {
+    field_writer out;
+    write_with_nested(out, problem, depth);
+    return out.bytes();
 }
 
 /// The bytes of an exception, in the worker; what cannot become bytes arrives with its text.
@@ -396,6 +424,7 @@ inline std::exception_ptr read_with_nested(field_reader& in, int pid, int depth)
                           record.pid ? record.pid : pid);
     parts.fields = entry ? record.fields : record.known_fields;
     parts.nested = record.nested;
+    parts.depth = depth;
     auto const raise = entry ? entry->raise : known_exceptions::raise[record.place];
     if (!record.nested) return make_arrived(parts, raise);
     auto const inner = read_with_nested(in, pid, depth + 1);
@@ -403,6 +432,19 @@ inline std::exception_ptr read_with_nested(field_reader& in, int pid, int depth)
         std::rethrow_exception(inner);
     } catch (...) {  // into the nested_exception that is made here
         return make_arrived(parts, raise);
+    }
+}
+
+inline std::exception_ptr decode_inner(std::string_view bytes, int pid, int depth) noexcept {
+    try {
+        field_reader in(bytes);
+        auto made = read_with_nested(in, pid, depth);
+        if (!in.at_end()) {
+            throw codec_error(text("the bytes of an exception from process %d do not end", pid));
+        }
+        return made;
+    } catch (...) {
+        return std::current_exception();
     }
 }
 
@@ -414,12 +456,7 @@ inline std::exception_ptr decode_exception(std::span<std::byte const> bytes, int
             throw_arrived<std::bad_alloc>(exception_parts(
                 "std::bad_alloc", "the worker had no memory to send its exception", pid));
         }
-        field_reader in({reinterpret_cast<char const*>(bytes.data()), bytes.size()});
-        auto made = read_with_nested(in, pid, 0);
-        if (!in.at_end()) {
-            throw codec_error(text("the bytes of an exception from process %d do not end", pid));
-        }
-        return made;
+        return decode_inner({reinterpret_cast<char const*>(bytes.data()), bytes.size()}, pid, 0);
     } catch (...) {
         return std::current_exception();
     }
