@@ -39,6 +39,17 @@ int until_stopped() {
     while (!concur::this_task::stop_requested()) std::this_thread::yield();
     return 1;
 }
+/// Knows the thread that has decoded it.
+struct decoded {
+    std::vector<int> numbers;
+    std::thread::id by;
+    template <class A>
+    void serialize(A& ar) {
+        ar(numbers);
+        if constexpr (A::is_loading::value) by = std::this_thread::get_id();
+    }
+};
+decoded many(std::size_t n) { return {std::vector<int>(n, 1), {}}; }
 int for_ever() {
     for (;;) std::this_thread::sleep_for(1h);
 }
@@ -149,6 +160,24 @@ TEST_CASE("remote: co_await next() of as_completed and of a map") {
         co_return sum;
     });
     CHECK(f.get() == 100 * 190 + 200);
+}
+
+TEST_CASE("remote: a large result is not decoded by the loop's thread") {
+    const watchdog guard;
+    event_loop loop;
+    process_pool pool({.workers = 1});
+    auto f = loop.submit([&]() -> task<bool> {
+        const auto here = std::this_thread::get_id();
+        bool elsewhere = true;
+        for (int i = 0; i != 20; ++i) {
+            const auto large = co_await pool.submit(many, std::size_t{1} << 20);
+            elsewhere = elsewhere && large.numbers.size() == 1u << 20 && large.by != here;
+            const auto small = co_await pool.submit(many, std::size_t{10});
+            elsewhere = elsewhere && small.numbers.size() == 10;
+        }
+        co_return elsewhere;
+    });
+    CHECK(f.get());
 }
 
 TEST_CASE("remote: what waits for a task that waits for a process") {

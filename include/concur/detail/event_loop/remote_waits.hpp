@@ -72,7 +72,7 @@ public:
     /// Reads what replies have come. True: something was completed.
     bool look() noexcept {
         bool any = false;
-        for (auto const& e : entries_) any = (e.core && e.core->progress()) || any;
+        for (auto const& e : entries_) any = (e.core && e.core->progress_briefly()) || any;
         return any;
     }
 

@@ -95,6 +95,7 @@ public:
     bool has_started(state& task) noexcept override;
     void forward_stop(state& task) noexcept override;
     bool progress() noexcept override;
+    bool progress_briefly() noexcept override;
     void attend() noexcept override {
         if (!inert()) attend(somebody_waits);
     }
@@ -162,8 +163,9 @@ private:
     bool any_alive() const noexcept;
 
     // Replies: replies.hpp
-    bool progress_for_sure() noexcept;
-    bool advance(std::unique_lock<std::mutex>& lock) noexcept;
+    static constexpr std::size_t any_size = ~std::size_t{0};
+    bool progress_for_sure(std::size_t largest = any_size) noexcept;
+    bool advance(std::unique_lock<std::mutex>& lock, std::size_t largest = any_size) noexcept;
     bool read_replies(reply_batch& batch) noexcept;
     bool read_replies_of(worker_slot& worker, reply_batch& batch) noexcept;
     void complete(reply_batch& batch) noexcept;
@@ -344,7 +346,9 @@ struct process_core::reply_batch {
         alignas(64) std::byte payload[reply_slot::room];
     };
     std::size_t size = 0;
-    bool again = false;  // it was full before all was read
+    std::size_t largest = any_size;  // a reply of more bytes, and what follows, is left
+    bool again = false;              // it was full before all was read
+    bool left = false;               // there was such a reply
     one all[most];
 };
 

@@ -38,14 +38,25 @@ inline bool process_core::progress() noexcept {
     return lock.owns_lock() && advance(lock);
 }
 
-/// The same for whoever goes to sleep when there is nothing: it has to look.
-inline bool process_core::progress_for_sure() noexcept {
-    std::unique_lock lock(mutex_);
-    return advance(lock);
+// About 50 us, if a value is made of many pieces.
+inline constexpr std::size_t brief_reply = std::size_t{64} << 10;
+
+inline bool process_core::progress_briefly() noexcept {
+    if (inert()) return false;
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    return lock.owns_lock() && advance(lock, brief_reply);
 }
 
-inline bool process_core::advance(std::unique_lock<std::mutex>& lock) noexcept {
+/// The same for whoever goes to sleep when there is nothing: it has to look.
+inline bool process_core::progress_for_sure(std::size_t largest) noexcept {
+    std::unique_lock lock(mutex_);
+    return advance(lock, largest);
+}
+
+inline bool process_core::advance(std::unique_lock<std::mutex>& lock,
+                                  std::size_t largest) noexcept {
     reply_batch batch;
+    batch.largest = largest;
     bool any = false;
     if (queued_ != 0 && !idle_.empty()) pump();
     while (read_replies(batch)) {
@@ -56,13 +67,14 @@ inline bool process_core::advance(std::unique_lock<std::mutex>& lock) noexcept {
         if (!batch.again) break;
         lock.lock();
     }
+    if (batch.left) attend(somebody_waits);
     return any;
 }
 
 /// Under the lock. True: there is something to complete, or to pump.
 inline bool process_core::read_replies(reply_batch& batch) noexcept {
     batch.size = 0;
-    batch.again = false;
+    batch.again = batch.left = false;
     bool any = false;
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         auto& worker = workers_[i];
@@ -75,6 +87,12 @@ inline bool process_core::read_replies(reply_batch& batch) noexcept {
     return any;
 }
 
+inline std::uint64_t bytes_in_block(reply_slot const& slot) noexcept {
+    reply_in_block block;
+    std::memcpy(&block, slot.payload, sizeof block);
+    return block.bytes;
+}
+
 inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batch) noexcept {
     auto& ring = *worker.ring;
     bool any = false;
@@ -82,6 +100,10 @@ inline bool process_core::read_replies_of(worker_slot& worker, reply_batch& batc
         if (batch.size == reply_batch::most) {
             batch.again = true;
             return any;
+        }
+        if (slot->kind & reply_is_in_block && bytes_in_block(*slot) > batch.largest) {
+            batch.left = true;
+            break;
         }
         any = true;
         auto const position = ring.oldest();
@@ -296,7 +318,7 @@ inline bool process_core::listen(void const* who) noexcept {
         return false;
     }
     if (attention_.load() != none) wake_manager();  // it may have found the bell held [lead]
-    progress_for_sure();
+    progress_for_sure(brief_reply);
     return true;
 }
 

@@ -26,6 +26,8 @@ public:
     virtual void forward_stop(state& task) noexcept = 0;
     /// Reads the replies that have come and sends off what waits. True: something was completed.
     virtual bool progress() noexcept = 0;
+    /// The same where it must not take long: large results are left to the executor's own thread.
+    virtual bool progress_briefly() noexcept = 0;
     /// Somebody waits who will not call progress(): the executor's own thread has to. Takes no
     /// lock.
     virtual void attend() noexcept = 0;
