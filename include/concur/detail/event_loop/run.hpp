@@ -3,8 +3,6 @@
 // then, sleeps in it; and how the loop comes to its end, or to rest.
 #pragma once
 
-#include <boost/asio/post.hpp>
-
 #include <cstdio>
 
 #include <concur/detail/event_loop/core.hpp>
@@ -15,8 +13,8 @@ namespace concur::inline v0::detail {
 inline void loop_core::wake() noexcept {
     chaos_point();
     if (!asleep_.load() || !asleep_.exchange(false)) return;
-    if (here()) return io_.stop();  // when the handler under way returns
-    boost::asio::post(io_, [this] { io_.stop(); });
+    if (here()) return io_.stop();                       // when the handler under way returns
+    io_.get_executor().execute([this] { io_.stop(); });  // posts: cheaper to compile than post()
 }
 
 inline void loop_core::run() {
@@ -155,7 +153,7 @@ inline std::string loop_core::describe() {
         std::string answer;
     };
     auto const asked = std::make_shared<request>();
-    boost::asio::post(io_, [this, asked] {
+    io_.get_executor().execute([this, asked] {
         std::lock_guard const lock(asked->mutex);
         asked->answer = text_of_tasks(*this);
         asked->answered.notify_all();
