@@ -10,8 +10,11 @@
 #include <boost/asio.hpp>
 
 #include <array>
+#include <atomic>
+#include <functional>
 #include <string>
 #include <tuple>
+#include <vector>
 
 using namespace conformance;
 using concur::event_loop;
@@ -182,6 +185,101 @@ TEST_CASE("asio: what a handler of the user's own throws is reported, and the lo
     CHECK(log.texts() == std::vector<std::string>{"custom 1"});
     loop.context().stop();
     CHECK(loop.submit([] { return 2; }).get() == 2);
+}
+
+TEST_CASE("asio: handlers and tasks do not keep each other from their turns") {
+    const watchdog guard;
+    event_loop loop;
+    std::atomic<bool> enough = false;
+    std::atomic<int> handlers = 0;
+    std::function<void()> again = [&] {
+        ++handlers;
+        if (!enough) asio::post(loop.context(), again);
+    };
+    asio::post(loop.context(), again);
+    CHECK(loop.submit([] { return 1; }).get() == 1);  // though there is always a handler
+    auto busy = loop.submit([&]() -> task<void> {
+        while (!enough) co_await concur::yield();
+    });
+    const int before = handlers;
+    eventually([&] { return handlers > before + 1000; });  // though there is always a coroutine
+    enough = true;
+    busy.get();
+    auto last = loop.submit([] {});
+    last.get();
+}
+
+TEST_CASE("asio: what a handler resumes goes on, ends, and wakes others") {
+    const watchdog guard;
+    event_loop loop;
+    concur::async_event turned;
+    auto waits = loop.submit([&]() -> task<int> {
+        co_await turned.wait();
+        co_return 1;
+    });
+    const auto after_post = [&]() -> task<void> {
+        co_await asio::post(loop.context(), asio::deferred);
+        turned.set();
+    };
+    loop.post(after_post);
+    CHECK(waits.get() == 1);
+    // It ends in a handler, after nothing else: whoever waits for that is told all the same.
+    const auto ends_in_handler = [&]() -> task<void> {
+        asio::steady_timer timer(loop.context(), 1ms);
+        co_await timer.async_wait(asio::deferred);
+    };
+    loop.post(ends_in_handler);
+    loop.wait_idle();
+    CHECK(loop.stats().completed == 3);
+    loop.post(ends_in_handler);
+    loop.shutdown();
+    CHECK(loop.stats().completed == 4);
+}
+
+TEST_CASE("asio: a blocking wait inside of a handler sees what that handler has posted") {
+    const watchdog guard;
+    event_loop loop;
+    concur::async_event posted;
+    int started = 0;
+    int ended = 0;
+    const auto item = [&](int) -> task<void> {
+        ++started;
+        try {
+            co_await concur::sleep_for(1h);
+        } catch (const concur::task_cancelled&) {
+            ++ended;
+        }
+        co_await posted.wait();
+        ++ended;
+    };
+    auto f = loop.submit([&]() -> task<int> {
+        const std::vector<int> items{1, 2};
+        {
+            auto results = loop.map(item, items);
+            while (started < 2) co_await concur::yield();
+            co_await asio::post(loop.context(), asio::deferred);
+            asio::post(loop.context(), [&] { posted.set(); });
+        }  // waits for both
+        co_return ended;
+    });
+    CHECK(f.get() == 4);
+    CHECK(loop.submit([] { return 2; }).get() == 2);
+}
+
+TEST_CASE("asio: the user's stop() is survived, asleep, busy and at the end") {
+    const watchdog guard;
+    event_loop loop;
+    auto f = loop.submit([&]() -> task<int> {
+        asio::steady_timer timer(loop.context(), 50ms);
+        co_await timer.async_wait(asio::deferred);
+        co_return 1;
+    });
+    eventually([&] { return f.running(); });
+    loop.context().stop();
+    loop.shutdown({.wait = false});
+    loop.context().stop();
+    CHECK(f.get() == 1);
+    loop.shutdown();
 }
 
 TEST_CASE("asio: a loop that ends with operations under way") {

@@ -4,7 +4,9 @@
 // A cancelled strand cancels the operation; one that succeeds all the same keeps its result.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -66,7 +68,6 @@ public:
         if (handler_) handler_->awaiter_ = nullptr;
     }
 
-protected:
     class handler_base {
     public:
         explicit handler_base(operation_base& a) noexcept : awaiter_(&a) { a.handler_ = this; }
@@ -99,6 +100,7 @@ protected:
         loop_core* loop_ = this_loop;
     };
 
+protected:
     /// Inside await_suspend: the operation may complete before it returns.
     bool initiated() noexcept {
         initiating_ = false;
@@ -164,8 +166,19 @@ private:
     boost::asio::cancellation_signal signal_;
 };
 
+template <class Awaiter>
+class operation_handler : public operation_base::handler_base {
+public:
+    explicit operation_handler(Awaiter& a) noexcept : handler_base(a) {}
+    template <class... T>
+    void operator()(T&&... values) {
+        auto* const self = static_cast<Awaiter*>(this->take());
+        if (self) self->complete_with(std::forward<T>(values)...);
+    }
+};
+
 template <class Operation, class Signature>
-class operation_awaiter : operation_base {
+class operation_awaiter : public operation_base {
     using rules = completion_of<Signature>;
     using stored = typename rules::stored;
 
@@ -177,8 +190,13 @@ public:
     bool await_suspend(std::coroutine_handle<Promise> h) {
         promise_base& head = h.promise();
         if (!enter(head)) return false;
-        std::move(operation_)(handler(*this));
+        std::move(operation_)(operation_handler<operation_awaiter>(*this));
         return initiated();
+    }
+    template <class... T>
+    void complete_with(T&&... values) {
+        result_.emplace(std::forward<T>(values)...);
+        complete();
     }
 
     auto await_resume() {
@@ -210,17 +228,6 @@ private:
         throw boost::system::system_error(boost::asio::error::operation_aborted,
                                           "the operation was dropped");
     }
-
-    struct handler : handler_base {
-        explicit handler(operation_awaiter& a) noexcept : handler_base(a) {}
-        template <class... T>
-        void operator()(T&&... values) {
-            auto* const self = static_cast<operation_awaiter*>(this->take());
-            if (!self) return;
-            self->result_.emplace(std::forward<T>(values)...);
-            self->complete();
-        }
-    };
 
     Operation operation_;
     std::optional<stored> result_;
@@ -275,3 +282,15 @@ struct await_adaptor<boost::asio::awaitable<T, Executor>> {
 };
 
 }  // namespace concur::inline v0::detail
+
+/// For sockets and timers as they usually are. Asio compares executors of one type only: one that
+/// it finds to be the object's own costs no count of work, and no dispatch.
+template <class Awaiter>
+struct boost::asio::associated_executor<concur::detail::operation_handler<Awaiter>,
+                                        boost::asio::any_io_executor> {
+    using type = boost::asio::any_io_executor;
+    static type get(concur::detail::operation_handler<Awaiter> const& handler,
+                    type const& = {}) noexcept {
+        return handler.get_executor();
+    }
+};

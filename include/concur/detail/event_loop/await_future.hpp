@@ -33,7 +33,7 @@ public:
         linked_ = true;
         foreign_ = state_->owner != head.on->core;
         if (foreign_) head.on->core->add_foreign_wait();
-        if (state_->ops->attend) remote_ = head.on->core->remote().add(*state_);
+        if (state_->ops->attend) remote_ = head.on->core->await_remote(*state_);
         if (state_->add_waiter(*this)) return true;
         unlink();
         leave();

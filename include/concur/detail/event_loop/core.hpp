@@ -33,11 +33,14 @@ CONCUR_API inline constinit thread_local loop_core* this_loop = nullptr;
 //
 //   tasks     states to start, and coroutine states again when they are asked to stop
 //   wakes     suspensions that other threads have woken
-//   asleep    the loop is about to block in Asio, or does
+//   asleep    the loop is in Asio's run(), or about to be: Asio calls its handlers, or blocks
 //
 // Invariant  the loop says asleep, then looks at tasks, wakes, gate and who waits for idleness; the
-//            others write those first, then look at asleep, and post to Asio if they find it: one
-//            of them sees the other. Both seq_cst.
+//            others write those first, then look at asleep, and have Asio stopped if they find it:
+//            one of them sees the other. Both seq_cst. Asio's handlers, on the loop's own thread,
+//            are such others: what they leave to do is done when they return.
+// Stop       is by a handler, always: so a run() that has run none has nothing to wait for. A stop
+//            that comes late costs a turn.
 // Lifetime   whoever wakes a suspension holds the lock of its state meanwhile, and so does whoever
 //            asks a coroutine to stop: the strand, and with it the loop, does not end before.
 //
@@ -102,24 +105,33 @@ public:
     void run();
     boost::asio::io_context& context() noexcept { return io_; }
     bool here() const noexcept { return this_loop == this; }
-    void ready(ready_node& node) noexcept { ready_.push(node); }
+    void ready(ready_node& node) noexcept {
+        ready_.push(node);
+        wake();
+    }
     void add_deadline(time_point when, deadline_node& node);
     void remove_deadline(deadline_node& node) noexcept { deadlines_.remove(node); }
     void enter(strand& s) noexcept;
     void leave(strand& s) noexcept;
     strand* first_live() const noexcept { return first_live_; }
     /// Of a coroutine job, after its future is done.
-    void retire() noexcept { tally::add(counts_.retired, 1); }
+    void retire() noexcept {
+        tally::add(counts_.retired, 1);
+        if (asleep_.load()) tell_if_idle();  // in a handler: sleep() has looked before
+    }
     tally& counts() noexcept { return counts_; }
     [[gnu::cold]] void cancel_strands() noexcept;
 
     /// Runs the loop from inside one of its own coroutines until `over()`.
     template <class Over>
     void run_until(Over&& over) {
+        poll_io();  // what the handler under way has posted: run() inside of it does not see that
         while (!over()) {
             work();
             if (!over()) rest();
         }
+        // Inside a handler: the run() that called it would not know of what has come meanwhile.
+        if (!asleep_.load()) io_.stop();
     }
 
     /// Any thread: a suspension that another thread wakes.
@@ -128,6 +140,12 @@ public:
     void add_foreign_wait() noexcept { ++foreign_waits_; }
     void remove_foreign_wait() noexcept { --foreign_waits_; }
     remote_waits& remote() noexcept { return remote_; }
+    /// remote().add(), and the loop does not sleep before it listens to that one too.
+    remote_core* await_remote(state& task) noexcept {
+        auto* const awaited = remote_.add(task);
+        if (awaited) wake();
+        return awaited;
+    }
 
     // ---- the members of event_loop
     [[gnu::cold]] void start_thread();
@@ -166,6 +184,7 @@ private:
     void run_task(state& task) noexcept;
     void run_ready() noexcept;
     void poll_io() noexcept;
+    std::size_t run_io() noexcept;
     void sleep() noexcept;
     void sleep_to_the_end() noexcept;
     void take_wakes() noexcept {

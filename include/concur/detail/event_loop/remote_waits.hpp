@@ -81,6 +81,7 @@ public:
         if (!any()) return;
         for (auto& e : entries_) {
             if (!e.core) continue;
+            stop_listening(e);  // inside a handler of a sleep that is under way
             arm(e, io);
             if (e.armed) {
                 e.listens = e.core->listen(this);
@@ -125,11 +126,13 @@ private:
                 e.event.emplace(io, ours.get());
                 ours.release();
             }
-            e.event->async_wait(event::wait_read, [&e](boost::system::error_code const& problem) {
-                if (problem) return;  // dropped, with the last wait or the loop
-                e.armed = false;
-                e.woken = true;
-            });
+            e.event->async_wait(event::wait_read,
+                                [&e, &io](boost::system::error_code const& problem) {
+                                    if (problem) return;  // dropped, with the last wait or the loop
+                                    e.armed = false;
+                                    e.woken = true;
+                                    io.stop();  // the loop has to look
+                                });
             e.armed = true;
         } catch (std::exception const&) {
             e.event.reset();

@@ -3,8 +3,6 @@
 // then, sleeps in it; and how the loop comes to its end, or to rest.
 #pragma once
 
-#include <boost/asio/post.hpp>
-
 #include <cstdio>
 
 #include <concur/detail/event_loop/core.hpp>
@@ -14,7 +12,9 @@ namespace concur::inline v0::detail {
 
 inline void loop_core::wake() noexcept {
     chaos_point();
-    if (asleep_.load() && asleep_.exchange(false)) boost::asio::post(io_, [] {});
+    if (!asleep_.load() || !asleep_.exchange(false)) return;
+    if (here()) return io_.stop();                       // when the handler under way returns
+    io_.get_executor().execute([this] { io_.stop(); });  // posts: cheaper to compile than post()
 }
 
 inline void loop_core::run() {
@@ -100,25 +100,31 @@ inline void loop_core::sleep() noexcept {
     if (any_work() || over() || strands_to_cancel_.load()) return asleep_.store(false);
     if (gate_.load() != open && first_live_ && foreign_waits_ == 0) return sleep_to_the_end();
     remote_.listen(io_);
-    try {
-        if (!any_work()) io_.run_one();
-    } catch (...) {
-        report_current(this);
-    }
+    if (!any_work()) run_io();
     remote_.stop_listening();
     asleep_.store(false);
-    if (io_.stopped()) io_.restart();  // the user's doing: it is not his to stop
+    if (io_.stopped()) io_.restart();  // by wake(), or by the user, whose it is not to stop
+}
+
+/// One run() for all handlers until there is something else to do: in it, Asio keeps the memory of
+/// one operation for the next.
+inline std::size_t loop_core::run_io() noexcept {
+    try {
+        return io_.run();
+    } catch (...) {
+        report_current(this);
+        return 1;
+    }
 }
 
 /// No more tasks will come. If Asio has nothing to wait for either, then nobody will ever resume
 /// what is suspended.
 inline void loop_core::sleep_to_the_end() noexcept {
     guard_.reset();
-    std::size_t ran = 1;
-    try {
-        ran = io_.run_one();
-    } catch (...) {
-        report_current(this);
+    auto ran = run_io();
+    if (ran == 0) {
+        io_.restart();
+        ran = run_io();  // the user may have stopped the first one
     }
     asleep_.store(false);
     guard_.emplace(io_.get_executor());
@@ -150,7 +156,7 @@ inline std::string loop_core::describe() {
         std::string answer;
     };
     auto const asked = std::make_shared<request>();
-    boost::asio::post(io_, [this, asked] {
+    io_.get_executor().execute([this, asked] {
         std::lock_guard const lock(asked->mutex);
         asked->answer = text_of_tasks(*this);
         asked->answered.notify_all();
