@@ -105,73 +105,101 @@ struct task_entry<Stored, F, types<V...>> {
 template <class R, class F, class Items>
 struct chunk_entry {
     static void run(incoming_call& incoming) {
-        F const& f = function(incoming);
-        call_header const header = *incoming.header;
-        auto& context = *this_task_context;
-        typename Items::cursor item(incoming.data(), incoming.bytes(), header.items);
-        for (std::uint32_t i = 0; i != header.skip; ++i) item.next();
-        context.attempt = header.attempt;
-        for (auto i = header.skip; i != header.items; ++i) {
-            if (current_stop_requested()) return;
-            context.position = item_position{header.first + i};
-            if (header.timed) incoming.note_start();
-            run_item(incoming, f, item, header.items - i);
-            incoming.item_done();
-            context.attempt = 1;
-            item.next();
+        chunk_entry chunk(incoming);
+        while (chunk.at_ != chunk.header_.items && !chunk.stop_asked_for()) {
+            try {
+                if constexpr (in_runs<R>) {
+                    chunk.run_until_one_throws();
+                } else {
+                    chunk.run_one();
+                }
+                continue;
+            } catch (...) {
+                chunk.problem_ = std::current_exception();
+            }
+            chunk.append_problem();
         }
     }
 
 private:
-    using cursor = typename Items::cursor;
-
-    static void run_item(incoming_call& incoming, F const& f, cursor const& item,
-                         std::size_t left) {
-        std::exception_ptr problem;
-        try {
-            if constexpr (Items::hold_handles) {
-                receive_scope receiving(&incoming.handles());
-                auto values = item.get();
-                receiving.end();
-                call_with(incoming, f, values, left);
-            } else {
-                auto values = item.get();
-                call_with(incoming, f, values, left);
-            }
-            return;
-        } catch (...) {
-            problem = std::current_exception();
-        }
-        incoming.rewind();
-        auto const bytes = encode_exception(problem);
-        std::memcpy(incoming.append(reply_kind::exception, bytes.size(), exception_alignment),
-                    bytes.data(), bytes.size());
+    explicit chunk_entry(incoming_call& incoming)
+        : incoming_(incoming),
+          f_(function(incoming)),
+          header_(*incoming.header),
+          context_(*this_task_context),
+          item_(incoming.data(), incoming.bytes(), header_.items) {
+        for (; at_ != header_.skip; ++at_) item_.next();
+        context_.attempt = header_.attempt;
     }
 
-    /// `left`: how many items are likely to give a result yet.
-    static void call_with(incoming_call& incoming, F const& f, typename Items::values& values,
-                          std::size_t left) {
-        auto const invoke = [&](auto&... value) -> decltype(auto) {
-            return call_item(f, std::move(value)...);
-        };
-        if constexpr (std::is_void_v<R>) {
-            static_cast<void>(std::apply(invoke, values));
-            incoming.append_to_run(run_step<void>, result_alignment<void>, left);
+    bool stop_asked_for() const noexcept {
+        return context_.stop_word->load() == context_.stop_value;
+    }
+    void start_item() {
+        context_.position = item_position{header_.first + at_};
+        if (header_.timed) incoming_.note_start();
+    }
+    void end_item() {
+        context_.attempt = 1;
+        ++at_;
+        item_.next();
+    }
+
+    typename Items::values take_values() {
+        if constexpr (Items::hold_handles) {
+            receive_scope const receiving(&incoming_.handles());
+            return item_.get();
         } else {
-            R const result = std::apply(invoke, values);
-            if constexpr (in_runs<R>) {
-                write_pass out(incoming.append_to_run(run_step<R>, result_alignment<R>, left),
-                               run_step<R>);
-                out(result);
-            } else {
-                carry_scope const carrying(&incoming.handles());
-                auto const bytes = wire_size(result);
-                write_pass out(incoming.append(reply_kind::value, bytes, result_alignment<R>),
-                               bytes);
-                out(result);
-            }
+            return item_.get();
         }
     }
+
+    void run_until_one_throws() {
+        results_run<run_step<R>, result_alignment<R>> run(incoming_, header_.items - at_);
+        while (at_ != header_.items && !stop_asked_for()) {
+            start_item();
+            auto values = take_values();
+            if constexpr (std::is_void_v<R>) {
+                static_cast<void>(std::apply(invoke{f_}, values));
+            } else {
+                R const result = std::apply(invoke{f_}, values);
+                write_pass out(run.room(), run_step<R>);
+                out(result);
+            }
+            run.item_done();
+            end_item();
+        }
+    }
+
+    void run_one() {
+        start_item();
+        auto values = take_values();
+        R const result = std::apply(invoke{f_}, values);
+        carry_scope const carrying(&incoming_.handles());
+        auto const bytes = wire_size(result);
+        write_pass out(incoming_.append(reply_kind::value, bytes, result_alignment<R>), bytes);
+        out(result);
+        incoming_.item_done();
+        end_item();
+    }
+
+    void append_problem() {
+        auto const bytes = encode_exception(problem_);
+        problem_ = nullptr;
+        incoming_.rewind();
+        std::memcpy(incoming_.append(reply_kind::exception, bytes.size(), exception_alignment),
+                    bytes.data(), bytes.size());
+        incoming_.item_done();
+        end_item();
+    }
+
+    struct invoke {
+        F const& f;
+        template <class... V>
+        decltype(auto) operator()(V&... values) const {
+            return call_item(f, std::move(values)...);
+        }
+    };
 
     static F const& function(incoming_call& incoming) {
         if (void* const known = incoming.known_function()) return *static_cast<F*>(known);
@@ -184,6 +212,14 @@ private:
             made, [](void* f) noexcept { delete static_cast<F*>(f); }, std::move(borrowed));
         return *made;
     }
+
+    incoming_call& incoming_;
+    F const& f_;
+    call_header const header_;
+    task_context& context_;
+    typename Items::cursor item_;
+    std::uint32_t at_ = 0;
+    std::exception_ptr problem_;
 };
 
 }  // namespace concur::inline v0::detail

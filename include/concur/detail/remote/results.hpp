@@ -68,18 +68,8 @@ public:
         return buffer_ + payload;
     }
 
-    /// Room for one result of a run; `expected`: so many are likely to come, with this one.
-    std::byte* append_to_run(std::size_t step, std::size_t alignment, std::size_t expected) {
-        if (run_at_ == no_run) open_run(alignment);
-        if (capacity_ - used_ < step) grow(used_ + step * expected);
-        return buffer_ + std::exchange(used_, used_ + step);
-    }
-
     /// Forgets what was appended for an item that did not get to its end.
-    void rewind() noexcept {
-        used_ = kept_;
-        if (run_at_ != no_run && run_at_ >= used_) run_at_ = no_run;
-    }
+    void rewind() noexcept { used_ = kept_; }
 
     /// The last result is whole.
     void item_done() noexcept {
@@ -101,14 +91,27 @@ protected:
     std::size_t items_done_ = 0;
 
 private:
+    template <std::size_t, std::size_t>
+    friend class results_run;
+
     static constexpr std::size_t no_run = static_cast<std::size_t>(-1);
 
-    void open_run(std::size_t alignment) {
+    /// At least one is expected, and not more come.
+    std::byte* open_run(std::size_t step, std::size_t alignment, std::size_t expected) {
         auto const begin = aligned_up(used_ + sizeof(result_header), alignment);
-        if (begin > capacity_) grow(begin);
+        if (auto const end = begin + step * expected; end > capacity_) grow(end);
         write_header({static_cast<std::uint32_t>(reply_kind::value), 0, 0}, used_);
-        run_at_ = std::exchange(used_, begin);
+        run_at_ = used_;
         run_first_ = items_done_;
+        return buffer_ + begin;
+    }
+    void take_run(std::byte const* end, std::size_t items) noexcept {
+        if (items == run_first_) {
+            run_at_ = no_run;  // nothing came
+        } else {
+            items_done_ = items;
+            kept_ = used_ = static_cast<std::size_t>(end - buffer_);
+        }
     }
     void close_run() noexcept {
         if (run_at_ == no_run) return;
@@ -125,6 +128,39 @@ private:
     std::uint64_t const none_;
     std::size_t run_at_ = no_run;
     std::size_t run_first_ = 0;
+};
+
+/// A run while it is written; meanwhile nothing else is. Its words are apart from the writer, for
+/// then they stay in registers.
+template <std::size_t Step, std::size_t Alignment>
+class results_run {
+public:
+    /// Throws std::bad_alloc.
+    results_run(results_writer& writer, std::size_t expected)
+        : writer_(writer),
+          progress_(writer.progress_),
+          none_(writer.none_),
+          to_(writer.open_run(Step, Alignment, expected)),
+          items_(writer.items_done_) {}
+    results_run(results_run const&) = delete;
+    results_run& operator=(results_run const&) = delete;
+    ~results_run() { writer_.take_run(to_, items_); }
+
+    /// Where the next result goes.
+    std::byte* room() const noexcept { return to_; }
+    /// It is whole.
+    void item_done() noexcept {
+        to_ += Step;
+        ++items_;
+        progress_.store(none_ + items_, std::memory_order_release);  // [results]
+    }
+
+private:
+    results_writer& writer_;
+    std::atomic<std::uint64_t>& progress_;
+    std::uint64_t const none_;
+    std::byte* to_;
+    std::size_t items_;
 };
 
 /// A few results, as they stand in a reply.
