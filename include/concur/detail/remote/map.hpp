@@ -209,6 +209,7 @@ private:
         }
         return values;
     }
+
     template <class Job>
     static constexpr remote_ops travel{
         &Entry::run,   &encode<Job>, &complete<Job>,
