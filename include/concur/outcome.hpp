@@ -18,7 +18,7 @@ class [[nodiscard]] outcome {
 public:
     static_assert(!std::is_reference_v<T>, "outcome<T>: T cannot be a reference");
 
-    outcome(T value) : content_(std::in_place_index<0>, std::move(value)) {}
+    outcome(T from) : content_(std::in_place_index<0>, std::move(from)) {}
     outcome(std::exception_ptr error) : content_(std::in_place_index<1>, std::move(error)) {}
 
     bool has_value() const noexcept { return content_.index() == 0; }

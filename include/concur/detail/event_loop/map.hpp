@@ -73,7 +73,7 @@ private:
         loop.running->root->position = this_task_context->position = item_position{part.first};
         call.ran = true;
         tally::add(counts.started, 1);
-        auto& slot = part.slots[0];
+        bool completed = true;
         try {
             auto coroutine = run_item(part, 0);
             if (auto const& limit = this->options().timeout) {
@@ -82,14 +82,15 @@ private:
             }
             if constexpr (std::is_void_v<R>) {
                 co_await std::move(coroutine);
-                slot.emplace();
+                part.slots->put(0, outcome<void>());
             } else {
-                slot.emplace(co_await std::move(coroutine));
+                part.slots->put(0, outcome<R>(co_await std::move(coroutine)));
             }
         } catch (...) {
-            slot.emplace(std::current_exception());
+            completed = false;
+            part.slots->put(0, outcome<R>(std::current_exception()));
         }
-        tally::add(*slot ? counts.completed : counts.failed, 1);
+        tally::add(completed ? counts.completed : counts.failed, 1);
         part.ready.store(1);
         this->reader().item_ready();
     }

@@ -277,7 +277,7 @@ inline void process_core::lose_item(worker_slot& worker, std::uint64_t position,
     auto& words = view_.worker(worker.index).words;
     auto& header = *reinterpret_cast<call_header*>(view_.at(block_of(frame_of(task)).offset));
     auto const progress =
-        words.progress.load(std::memory_order_acquire);  // [pool_memory] with publish_items()
+        words.progress.load(std::memory_order_acquire);  // [results] with item_done()
     auto const counted = static_cast<std::uint32_t>(progress);
     auto const done = progress == worker_words::progress_of(position, counted) ? counted : 0;
     auto const item = std::min(header.skip + done, header.items);

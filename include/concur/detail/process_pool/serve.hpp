@@ -204,7 +204,10 @@ class far_worker::served final : public incoming_call, private call_handles {
 public:
     served(far_worker& worker, std::uint64_t position, std::byte const* arguments,
            std::size_t bytes, call_header const* h) noexcept
-        : incoming_call(arguments, bytes, h), worker_(worker), position_(position) {}
+        : incoming_call(arguments, bytes, h, worker.memory_.words.progress,
+                        worker_words::progress_of(position, 0)),
+          worker_(worker),
+          position_(position) {}
 
     std::byte* reply_room(std::size_t bytes) override {
         drop_block();
@@ -212,12 +215,6 @@ public:
         if (bytes <= reply_slot::room) return inline_;
         block_ = worker_.allocate(bytes);
         return worker_.region_ + block_;
-    }
-    void item_starts(std::size_t i) override {
-        auto& context = *this_task_context;
-        context.position = item_position{header->first + i};
-        context.attempt = i == header->skip ? header->attempt : 1;
-        if (header->timed) note_start();
     }
     void* known_function() noexcept override {
         for (auto const& f : worker_.functions_) {
@@ -240,7 +237,7 @@ public:
     }
     call_handles& handles() noexcept override { return *this; }
 
-    void note_start() noexcept {
+    void note_start() noexcept override {
         auto& words = worker_.memory_.words;
         words.started_at.store(
             std::chrono::duration_cast<duration>(steady_clock::now().time_since_epoch()).count());
@@ -283,7 +280,7 @@ private:
                     position_, [this] { worker_.ask_for_room(); });
     }
     void grow(std::size_t bytes) override {
-        auto const wanted = std::max<std::size_t>(bytes * 2, 4096);
+        auto const wanted = std::max<std::size_t>(block_ != 0 ? bytes * 2 : bytes, 4096);
         auto const larger = worker_.allocate(wanted);
         std::byte* const to = worker_.region_ + larger;
         if (used_ != 0) std::memcpy(to, buffer_, used_);
@@ -292,11 +289,6 @@ private:
         block_ = larger;
         buffer_ = to;
         capacity_ = wanted;
-    }
-    void publish_items() noexcept override {
-        worker_.memory_.words.progress.store(
-            worker_words::progress_of(position_, items_done_),
-            std::memory_order_release);  // [pool_memory] bytes before, with the pool
     }
     void drop_block() noexcept {
         if (block_ != 0) worker_.replies_.free(std::exchange(block_, 0));

@@ -9,22 +9,18 @@
 #include <utility>
 
 #include <concur/detail/remote/exceptions.hpp>
+#include <concur/detail/remote/results.hpp>
 #include <concur/detail/remote/wire.hpp>
 #include <concur/detail/verbs/submit.hpp>
 
 namespace concur::inline v0::detail {
 
-constexpr std::size_t aligned_up(std::size_t at, std::size_t alignment) noexcept {
-    return (at + alignment - 1) / alignment * alignment;
-}
-
 /// A call in the hands of a worker.
-class incoming_call {
+class incoming_call : public results_writer {
 public:
-    incoming_call(std::byte const* arguments, std::size_t bytes, call_header const* h) noexcept
-        : header(h), arguments_(arguments), bytes_(bytes) {}
-    incoming_call(incoming_call const&) = delete;
-    incoming_call& operator=(incoming_call const&) = delete;
+    incoming_call(std::byte const* arguments, std::size_t bytes, call_header const* h,
+                  std::atomic<std::uint64_t>& progress, std::uint64_t no_progress) noexcept
+        : results_writer(progress, no_progress), header(h), arguments_(arguments), bytes_(bytes) {}
 
     read_pass arguments() const { return read_pass(arguments_, bytes_); }
     std::byte const* data() const noexcept { return arguments_; }
@@ -33,26 +29,8 @@ public:
     /// Room for the reply, once; drops what was there before. Throws std::bad_alloc.
     virtual std::byte* reply_room(std::size_t bytes) = 0;
 
-    /// Room for one result at the end of the reply of a chunk.
-    std::byte* append(reply_kind kind, std::size_t bytes, std::size_t alignment) {
-        auto const payload = aligned_up(used_ + sizeof(item_header), alignment);
-        auto const end = aligned_up(payload + bytes, 8);
-        if (end > capacity_) grow(end);
-        item_header const written{static_cast<std::uint32_t>(kind), 0, bytes};
-        std::memcpy(buffer_ + used_, &written, sizeof written);
-        used_ = end;
-        return buffer_ + payload;
-    }
-    /// Forgets what was appended for an item that did not get to its end.
-    void rewind() noexcept { used_ = kept_; }
-
-    /// An item of a chunk is about to run.
-    virtual void item_starts(std::size_t i) = 0;
-    void item_done() noexcept {
-        kept_ = used_;
-        ++items_done_;
-        publish_items();
-    }
+    /// An item of a chunk with a time limit is about to run.
+    virtual void note_start() noexcept = 0;
 
     /// The function of a map, if this worker has decoded it before.
     virtual void* known_function() noexcept = 0;
@@ -67,17 +45,6 @@ public:
 
 protected:
     ~incoming_call() = default;
-
-    /// A buffer of `bytes` or more with the same contents. Throws std::bad_alloc.
-    virtual void grow(std::size_t bytes) = 0;
-    /// Lets the parent see the items that are done, should this process die with the next one.
-    virtual void publish_items() noexcept = 0;
-
-    std::byte* buffer_ = nullptr;
-    std::size_t capacity_ = 0;
-    std::size_t used_ = 0;
-    std::size_t kept_ = 0;  // of items that are done
-    std::size_t items_done_ = 0;
 
 private:
     std::byte const* const arguments_;
@@ -96,16 +63,6 @@ std::size_t wire_size(T const& value) {
         return size.bytes();
     }
 }
-
-/// For a value behind a header of 8-byte alignment: where its own alignment can be kept.
-template <class T>
-inline constexpr std::size_t wire_alignment = fixed_wire_size<T> != 0 && alignof(T) <= 8 ? 8 : 64;
-inline constexpr std::size_t exception_alignment = 64;
-/// Of a map's results; there is nothing of a void one.
-template <class R>
-inline constexpr std::size_t result_alignment = wire_alignment<R>;
-template <>
-inline constexpr std::size_t result_alignment<void> = 8;
 
 /// The entry of a submitted call. `Stored`: void when nobody wants the result.
 template <class Stored, class F, class Values>
@@ -143,79 +100,106 @@ struct task_entry<Stored, F, types<V...>> {
     }
 };
 
-/// The entry of a chunk of a map: runs its items and appends their results one by one.
-template <class R, class F, class... Items>
+/// The entry of a chunk of a map: runs its items and appends their results one by one. `Items`: how
+/// these travel.
+template <class R, class F, class Items>
 struct chunk_entry {
-    /// Items of a known size stand behind each other; others behind their size, at multiples of 64.
-    static constexpr bool packed = ((fixed_wire_size<Items> != 0 && alignof(Items) <= 8) && ...);
-
     static void run(incoming_call& incoming) {
-        F const& f = function(incoming);
-        auto const& header = *incoming.header;
-        std::size_t at = 0;
-        for (std::uint32_t i = 0; i != header.items; ++i) {
-            auto const size = item_size(incoming, at);
-            if (i >= header.skip) {
-                if (current_stop_requested()) return;
-                incoming.item_starts(i);
-                run_item(incoming, f, at, size);
-                incoming.item_done();
+        chunk_entry chunk(incoming);
+        while (chunk.at_ != chunk.header_.items && !chunk.stop_asked_for()) {
+            try {
+                if constexpr (in_runs<R>) {
+                    chunk.run_until_one_throws();
+                } else {
+                    chunk.run_one();
+                }
+                continue;
+            } catch (...) {
+                chunk.problem_ = std::current_exception();
             }
-            at += packed ? size : aligned_up(size, 64);
+            chunk.append_problem();
         }
-    }
-
-    /// Bytes of one packed item.
-    static constexpr std::size_t packed_size() noexcept {
-        std::size_t at = 0;
-        ((at = aligned_up(at, alignof(Items)) + fixed_wire_size<Items>), ...);
-        return aligned_up(at, 8);
     }
 
 private:
-    static std::size_t item_size(incoming_call& incoming, std::size_t& at) {
-        if constexpr (packed) {
-            return packed_size();
+    explicit chunk_entry(incoming_call& incoming)
+        : incoming_(incoming),
+          f_(function(incoming)),
+          header_(*incoming.header),
+          context_(*this_task_context),
+          item_(incoming.data(), incoming.bytes(), header_.items) {
+        for (; at_ != header_.skip; ++at_) item_.next();
+        context_.attempt = header_.attempt;
+    }
+
+    bool stop_asked_for() const noexcept {
+        return context_.stop_word->load() == context_.stop_value;
+    }
+    void start_item() {
+        context_.position = item_position{header_.first + at_};
+        if (header_.timed) incoming_.note_start();
+    }
+    void end_item() {
+        context_.attempt = 1;
+        ++at_;
+        item_.next();
+    }
+
+    typename Items::values take_values() {
+        if constexpr (Items::hold_handles) {
+            receive_scope const receiving(&incoming_.handles());
+            return item_.get();
         } else {
-            std::uint64_t size;
-            if (incoming.bytes() < at + 64) throw codec_error("a chunk of a map is cut short");
-            std::memcpy(&size, incoming.data() + at, sizeof size);
-            at += 64;
-            if (size > incoming.bytes() - at) throw codec_error("a chunk of a map is cut short");
-            return static_cast<std::size_t>(size);
+            return item_.get();
         }
     }
 
-    static void run_item(incoming_call& incoming, F const& f, std::size_t at, std::size_t size) {
-        std::exception_ptr problem;
-        try {
-            receive_scope receiving(&incoming.handles());
-            read_pass in(incoming.data() + at, size);
-            std::tuple<Items...> values{in.template get<Items>()...};
-            receiving.end();
-            auto const invoke = [&](Items&... value) -> decltype(auto) {
-                return call_item(f, std::move(value)...);
-            };
+    void run_until_one_throws() {
+        results_run<run_step<R>, result_alignment<R>> run(incoming_, header_.items - at_);
+        while (at_ != header_.items && !stop_asked_for()) {
+            start_item();
+            auto values = take_values();
             if constexpr (std::is_void_v<R>) {
-                static_cast<void>(std::apply(invoke, values));
-                incoming.append(reply_kind::value, 0, result_alignment<void>);
+                static_cast<void>(std::apply(invoke{f_}, values));
             } else {
-                R const result = std::apply(invoke, values);
-                carry_scope const carrying(&incoming.handles());
-                auto const bytes = wire_size(result);
-                write_pass out(incoming.append(reply_kind::value, bytes, result_alignment<R>),
-                               bytes);
+                R const result = std::apply(invoke{f_}, values);
+                write_pass out(run.room(), run_step<R>);
                 out(result);
             }
-            return;
-        } catch (...) {
-            problem = std::current_exception();
+            run.item_done();
+            end_item();
         }
-        incoming.rewind();
-        auto const bytes = encode_exception(problem);
-        std::memcpy(incoming.append(reply_kind::exception, bytes.size(), exception_alignment),
-                    bytes.data(), bytes.size());
     }
+
+    void run_one() {
+        start_item();
+        auto values = take_values();
+        R const result = std::apply(invoke{f_}, values);
+        carry_scope const carrying(&incoming_.handles());
+        auto const bytes = wire_size(result);
+        write_pass out(incoming_.append(reply_kind::value, bytes, result_alignment<R>), bytes);
+        out(result);
+        incoming_.item_done();
+        end_item();
+    }
+
+    void append_problem() {
+        auto const bytes = encode_exception(problem_);
+        problem_ = nullptr;
+        incoming_.rewind();
+        std::memcpy(incoming_.append(reply_kind::exception, bytes.size(), exception_alignment),
+                    bytes.data(), bytes.size());
+        incoming_.item_done();
+        end_item();
+    }
+
+    struct invoke {
+        F const& f;
+        template <class... V>
+        decltype(auto) operator()(V&... values) const {
+            return call_item(f, std::move(values)...);
+        }
+    };
 
     static F const& function(incoming_call& incoming) {
         if (void* const known = incoming.known_function()) return *static_cast<F*>(known);
@@ -228,6 +212,14 @@ private:
             made, [](void* f) noexcept { delete static_cast<F*>(f); }, std::move(borrowed));
         return *made;
     }
+
+    incoming_call& incoming_;
+    F const& f_;
+    call_header const header_;
+    task_context& context_;
+    typename Items::cursor item_;
+    std::uint32_t at_ = 0;
+    std::exception_ptr problem_;
 };
 
 }  // namespace concur::inline v0::detail

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include <concur/detail/remote/entry.hpp>
+#include <concur/detail/remote/items.hpp>
 #include <concur/detail/remote/task.hpp>
 #include <concur/detail/verbs/map_stream.hpp>
-#include <concur/detail/verbs/source.hpp>
 
 namespace concur::inline v0::detail {
 
@@ -54,12 +54,10 @@ private:
 // All guarded by the mutex; one thread at a time takes.
 template <class R>
 struct far_chunk_link {
-    using slots = decltype(map_chunk<R>::slots);
-
     std::mutex mutex;
     map_chunk<R>* part = nullptr;
     bool taking = false;
-    slots left;
+    std::unique_ptr<result_slots<R>> left;
     map_reader* reader = nullptr;
     chunk_tuner* tuner = nullptr;
 };
@@ -70,6 +68,7 @@ struct far_chunk_call {
     static constexpr std::size_t tasks = 0;
     using tail = call_frame;
     using link_type = far_chunk_link<R>;
+    using slots = result_slots<R>;
 
     far_chunk_call(remote_core& c, std::size_t n, std::unique_ptr<shared_block> inputs,
                    std::shared_ptr<shared_block> f, std::shared_ptr<link_type> l)
@@ -85,6 +84,7 @@ struct far_chunk_call {
     std::unique_ptr<shared_block> block;
     std::shared_ptr<shared_block> function;
     std::shared_ptr<link_type> link;
+    std::exception_ptr no_memory;  // for a result: nothing is given from there on
 
     template <class Job>
     static constexpr void describe(state_ops& table) noexcept {
@@ -106,8 +106,7 @@ private:
     static void complete(state& s, reply_view const& reply) noexcept {
         far_chunk_call& self = Job::call_of(s);
         if (reply.kind == reply_kind::exception) {  // its function, or its items, did not arrive
-            auto const problem = decode_exception({reply.data, reply.bytes}, reply.pid);
-            self.give(self.unrun, [&] { return outcome<R>(problem); });
+            self.give_problem(self.unrun, decode_exception({reply.data, reply.bytes}, reply.pid));
         } else {
             self.take(reply);
             std::lock_guard const lock(self.link->mutex);
@@ -115,6 +114,7 @@ private:
                 self.link->tuner->measured(reply.items, reply.took);
             }
         }
+        if (auto const problem = self.no_memory) return fail<Job>(s, problem);
         Job::drop(s);
         s.publish_away(phase_value);
     }
@@ -124,7 +124,7 @@ private:
                         std::exception_ptr const& problem) noexcept {
         far_chunk_call& self = Job::call_of(s);
         self.take(reply);
-        if (problem && self.unrun != 0) self.give(1, [&] { return outcome<R>(problem); });
+        if (problem && self.unrun != 0) self.give_problem(1, problem);
     }
 
     template <class Job>
@@ -136,37 +136,48 @@ private:
 
     /// The results of the next items.
     void take(reply_view const& reply) noexcept {
-        std::size_t at = 0;
-        give(std::min(reply.items, unrun), [&] { return next(reply, at); });
+        give(std::min(reply.items, unrun), [&](slots* to, std::size_t at, std::size_t n) {
+            return read_results(reply, to, at, n);
+        });
     }
 
-    /// Gives the reader `n` results, counted before it can see them.
-    template <class Result>
-    void give(std::size_t n, Result&& result) noexcept {
-        if (n == 0) return;
-        auto* const to = begin_taking();
-        std::size_t values = 0;
-        for (std::size_t i = 0; i != n; ++i) {
-            outcome<R> one = result();
-            values += one.has_value();
-            if (to) to[i].emplace(std::move(one));
+    /// Gives the reader the same problem for the next n items.
+    void give_problem(std::size_t n, std::exception_ptr const& problem) noexcept {
+        give(n, [&](slots* to, std::size_t at, std::size_t) {
+            for (std::size_t i = 0; i != n && to; ++i) to->put(at + i, outcome<R>(problem));
+            return std::size_t{0};
+        });
+    }
+
+    /// Gives the reader `n` results, counted before it can see them. `put` says how many are
+    /// values.
+    template <class Put>
+    void give(std::size_t n, Put put) noexcept {
+        if (n == 0 || no_memory) return;
+        auto const [to, at] = begin_taking();
+        try {
+            auto const values = put(to, at, n);
+            unrun -= n;
+            if (values != 0) core.count_done(phase_value, values);
+            if (values != n) core.count_done(phase_error, n - values);
+        } catch (...) {
+            no_memory = std::current_exception();
+            n = 0;
         }
-        unrun -= n;
-        if (values != 0) core.count_done(phase_value, values);
-        if (values != n) core.count_done(phase_error, n - values);
         if (to) end_taking(n);
     }
 
-    /// Where the next result goes; null: nobody wants it.
-    auto begin_taking() noexcept {
+    /// Where the next results go, and which are the next; null: nobody wants them.
+    std::pair<slots*, std::size_t> begin_taking() noexcept {
         std::lock_guard const lock(link->mutex);
         auto* const part = link->part;
         link->taking = part != nullptr;
-        return part ? part->slots.get() + part->ready.load() : nullptr;
+        if (!part) return {nullptr, 0};
+        return {part->slots.get(), part->ready.load()};
     }
 
     void end_taking(std::size_t n) noexcept {
-        typename link_type::slots nobodys;  // destroyed without the lock
+        std::unique_ptr<slots> nobodys;  // destroyed without the lock
         std::lock_guard const lock(link->mutex);
         link->taking = false;
         nobodys = std::move(link->left);
@@ -175,31 +186,29 @@ private:
         link->reader->item_ready();
     }
 
-    static outcome<R> next(reply_view const& reply, std::size_t& at) noexcept {
-        try {
-            item_header header;
-            if (at > reply.bytes || reply.bytes - at < sizeof header) throw cut_short();
-            std::memcpy(&header, reply.data + at, sizeof header);
-            bool const failed = static_cast<reply_kind>(header.kind) == reply_kind::exception;
-            auto const alignment = failed ? exception_alignment : result_alignment<R>;
-            auto const payload = aligned_up(at + sizeof header, alignment);
-            if (payload > reply.bytes || header.bytes > reply.bytes - payload) throw cut_short();
-            auto const bytes = static_cast<std::size_t>(header.bytes);
-            at = aligned_up(payload + bytes, 8);
-            if (failed) {
-                return outcome<R>(decode_exception({reply.data + payload, bytes}, reply.pid));
-            }
-            if constexpr (std::is_void_v<R>) {
-                return outcome<void>();
+    /// Puts n results; how many are values. What cannot be read is a failure of its item.
+    static std::size_t read_results(reply_view const& reply, slots* to, std::size_t at,
+                                    std::size_t n) {
+        results_reader<R> in(reply);
+        std::size_t values = 0;
+        for (std::size_t i = 0; i != n;) {
+            auto const some = in.next(n - i);
+            if (in.copies_values && !some.failed) {
+                if constexpr (in.copies_values) {
+                    if (to) to->put_values(at + i, some.data, some.items);
+                }
+                values += some.items;
             } else {
-                read_pass in(reply.data + payload, bytes);
-                return outcome<R>(in.template get<R>());
+                for (std::size_t k = 0; k != some.items; ++k) {
+                    auto one = in.outcome_at(some, k);
+                    values += one.has_value();
+                    if (to) to->put(at + i + k, std::move(one));
+                }
             }
-        } catch (...) {
-            return outcome<R>(std::current_exception());
+            i += some.items;
         }
+        return values;
     }
-    static codec_error cut_short() { return codec_error("the results of a map are cut short"); }
 
     template <class Job>
     static constexpr remote_ops travel{
@@ -212,8 +221,8 @@ private:
 template <class R, class F, class... Ranges>
 class far_map_run final : public map_stream<R> {
     using typename map_stream<R>::chunk;
-    using source_type = streamed_source<item_cell, Ranges...>;
-    using entry = chunk_entry<R, F, typename kept_input<Ranges>::value_type...>;
+    using source_type = far_source<Ranges...>;
+    using entry = chunk_entry<R, F, typename source_type::items>;
     using call_type = far_chunk_call<R, entry>;
     using chunk_job = job<call_type, void, true>;
 
@@ -249,69 +258,19 @@ public:
 
 private:
     std::unique_ptr<chunk> read_inputs(std::size_t n) override {
-        if constexpr (entry::packed) {
-            return read_packed(n);
-        } else {
-            return read_framed(n);
-        }
+        std::unique_ptr<shared_block> block;
+        auto const read = source_.read(n, [&](std::size_t bytes) {
+            block = std::make_unique<shared_block>(core_, arguments_at() + bytes);
+            return items_room{block->memory() + arguments_at(), &block->pins};
+        });
+        if (read.ended) this->end_input();
+        if (read.problem) this->end_at(this->issued() + read.count, read.problem);
+        return read.count != 0 ? finish(std::move(block), read.count, read.bytes) : nullptr;
     }
-
-    /// Items of a known size, written as they are read.
-    std::unique_ptr<chunk> read_packed(std::size_t n) {
-        constexpr auto step = entry::packed_size();
-        auto block = std::make_unique<shared_block>(core_, arguments_at() + n * step);
-        auto* const to = block->memory() + arguments_at();
-        std::size_t read = 0;
-        auto const write = [&](auto&&... cell) {
-            write_pass out(to + read * step, step);
-            (out(cell.value), ...);
-            ++read;
-        };
-        read_up_to(n, read, write);
-        return finish(std::move(block), read, read * step);
-    }
-
-    /// Others: sized first, then written, each behind its size.
-    std::unique_ptr<chunk> read_framed(std::size_t n) {
-        std::vector<std::pair<typename source_type::item, std::size_t>> items;
-        std::size_t read = 0, bytes = 0;
-        auto const keep = [&](auto&&... cell) {
-            size_pass size;
-            (size(cell.value), ...);
-            items.emplace_back(typename source_type::item(std::forward<decltype(cell)>(cell)...),
-                               size.bytes());
-            bytes += 64 + call_header::padded(size.bytes());
-            ++read;
-        };
-        read_up_to(n, read, keep);
-        if (read == 0) return nullptr;
-        auto block = std::make_unique<shared_block>(core_, arguments_at() + bytes);
-        carry_scope const carrying(&block->pins);
-        auto* to = block->memory() + arguments_at();
-        for (auto& [cells, size] : items) {
-            std::uint64_t const wide = size;
-            std::memcpy(to, &wide, sizeof wide);
-            write_pass out(to + 64, size);
-            std::apply([&](auto&... cell) { (out(cell.value), ...); }, cells);
-            to += 64 + call_header::padded(size);
-        }
-        return finish(std::move(block), read, bytes);
-    }
-
-    template <class Take>
-    void read_up_to(std::size_t n, std::size_t& read, Take& take) {
-        try {
-            while (read < n && source_.read(take)) {
-            }
-            if (read < n) this->end_input();
-        } catch (...) {
-            this->end_at(this->issued() + read, std::current_exception());
-        }
-    }
+    std::size_t known_left() const noexcept override { return source_.known_left(); }
 
     std::unique_ptr<chunk> finish(std::unique_ptr<shared_block> block, std::size_t read,
                                   std::size_t bytes) {
-        if (read == 0) return nullptr;
         auto const& options = this->options();
         call_header header;
         header.bytes = bytes;

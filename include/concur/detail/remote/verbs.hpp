@@ -29,6 +29,61 @@ template <class Item>
 struct leaf_items {
     std::uint64_t first = 0;
     std::vector<Item> items;
+
+    std::size_t size() const noexcept { return items.size(); }
+    Item take(std::size_t i) { return std::move(items[i]); }
+};
+/// The same of numbers that count up.
+template <class Item>
+struct counted_leaf {
+    std::uint64_t first = 0;
+    std::uint64_t items = 0;
+    Item from = 0;
+
+    std::size_t size() const noexcept { return static_cast<std::size_t>(items); }
+    Item take(std::size_t i) const noexcept { return counted_slice<Item>(from).get(i); }
+};
+
+/// The leaves of a range: at most 1024, of equal length.
+template <class Range>
+class leaves_of {
+    using kept = typename kept_input<Range>::type;
+    using item = std::ranges::range_value_t<kept>;
+
+public:
+    using leaf = std::conditional_t<counts_up<kept>, counted_leaf<item>, leaf_items<item>>;
+
+    static std::vector<leaf> read(Range&& range) {
+        if constexpr (position_range<Range>) {
+            auto from = std::ranges::begin(range);
+            auto const n = std::ranges::end(range) - from;
+            return cut(from, n > 0 ? static_cast<std::size_t>(n) : 0);
+        } else {
+            std::vector<item> items;
+            for (auto&& each : range) items.emplace_back(std::forward<decltype(each)>(each));
+            return cut(std::make_move_iterator(items.begin()), items.size());
+        }
+    }
+
+private:
+    template <class Iterator>
+    static std::vector<leaf> cut(Iterator from, std::size_t size) {
+        constexpr std::size_t most = 1024;
+        auto const length = size / most + (size % most != 0 ? 1 : 0);
+        std::vector<leaf> leaves;
+        for (std::size_t first = 0; first < size; first += length) {
+            auto const n = std::min(length, size - first);
+            if constexpr (counts_up<kept>) {
+                leaves.push_back({first, n, *from});
+                from += static_cast<std::iter_difference_t<Iterator>>(n);
+            } else {
+                auto& items = leaves.emplace_back(leaf{first, {}}).items;
+                items.reserve(n);
+                for (std::size_t i = 0; i != n; ++i, ++from) items.emplace_back(*from);
+            }
+        }
+        return leaves;
+    }
 };
 
 /// f over the items of a leaf, joined from the left.
@@ -36,14 +91,16 @@ template <class T, class F, class Op>
 struct leaf_fold {
     F f;
     Op op;
-    template <class Item>
-    T operator()(leaf_items<Item> leaf) const {
+    template <class Leaf>
+    T operator()(Leaf leaf) const {
+        auto& context = *this_task_context;
         auto const at = [&](std::size_t i) -> T {
-            this_task_context->position = item_position{leaf.first + i};
-            return static_cast<T>(call_item(f, std::move(leaf.items[i])));
+            context.position = item_position{leaf.first + i};
+            return static_cast<T>(call_item(f, leaf.take(i)));
         };
         T folded = at(0);
-        for (std::size_t i = 1; i != leaf.items.size(); ++i) {
+        auto const size = leaf.size();
+        for (std::size_t i = 1; i != size; ++i) {
             folded = static_cast<T>(op(std::move(folded), at(i)));
         }
         return folded;
@@ -123,26 +180,15 @@ struct travelling {
     /// A tree of leaves as run_reduction has it: leaves in the workers, then their join in one.
     template <class Executor, class F, class Op, class Range, class T>
     static T map_reduce(Executor& ex, map_options options, F&& f, Op&& op, Range&& range, T init) {
-        using item = std::ranges::range_value_t<Range>;
+        using leaves = leaves_of<Range>;
         using fold = leaf_fold<T, std::decay_t<F>, std::decay_t<Op>>;
         using join_type = tree_join<T, std::decay_t<Op>>;
-        if constexpr (travel_check<fold, T, types<leaf_items<item>>>::check()) {
-            std::vector<item> items;
-            for (auto&& each : range) items.emplace_back(std::forward<decltype(each)>(each));
-            if (items.empty()) return init;
-            constexpr std::size_t most_leaves = 1024;
-            auto const length = (items.size() - 1) / most_leaves + 1;
-            std::vector<leaf_items<item>> leaves;
-            for (std::size_t first = 0; first < items.size(); first += length) {
-                auto const last = std::min(first + length, items.size());
-                leaf_items<item> leaf{first, {}};
-                for (auto i = first; i != last; ++i) leaf.items.push_back(std::move(items[i]));
-                leaves.push_back(std::move(leaf));
-            }
+        if constexpr (travel_check<fold, T, types<typename leaves::leaf>>::check()) {
+            auto read = leaves::read(std::forward<Range>(range));
+            if (read.empty()) return init;
             task_options joining{.name = options.name, .priority = options.priority};
             auto values =
-                ex.map(std::move(options), fold{std::forward<F>(f), op}, std::move(leaves))
-                    .collect();
+                ex.map(std::move(options), fold{std::forward<F>(f), op}, std::move(read)).collect();
             return ex.submit(std::move(joining), join_type{op}, std::move(values), std::move(init))
                 .get();
         }

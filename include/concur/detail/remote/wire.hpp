@@ -125,12 +125,9 @@ struct reply_view {
     duration took{};        ///< by a chunk
 };
 
-/// In front of each item's result in the reply of a chunk.
-struct item_header {
-    std::uint32_t kind;  ///< reply_kind
-    std::uint32_t unused;
-    std::uint64_t bytes;
-};
+constexpr std::size_t aligned_up(std::size_t at, std::size_t alignment) noexcept {
+    return (at + alignment - 1) / alignment * alignment;
+}
 
 class incoming_call;
 

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <atomic>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -66,6 +69,82 @@ private:
     std::atomic<std::size_t> next_{1};
 };
 
+/// Results that are copied by their bytes: kept one behind the other, so that many are taken at
+/// once. (Assignable, for g++ does not always call the same closure trivially copyable.)
+template <class R>
+concept plain_result =
+    std::is_void_v<R> || (std::is_trivially_copyable_v<R> && std::is_copy_constructible_v<R> &&
+                          std::is_copy_assignable_v<R>);
+
+/// The results of a chunk until they are read; each position is put once and taken once.
+template <class R>
+class result_slots {
+public:
+    explicit result_slots(std::size_t n) : slots_(new std::optional<outcome<R>>[n]) {}
+
+    void put(std::size_t i, outcome<R> result) { slots_[i].emplace(std::move(result)); }
+    outcome<R> take(std::size_t i) {
+        outcome<R> result = std::move(*slots_[i]);
+        slots_[i].reset();
+        return result;
+    }
+
+private:
+    std::unique_ptr<std::optional<outcome<R>>[]> slots_;
+};
+
+/// What failed stands apart, in memory that is asked for when something does.
+template <plain_result R>
+class result_slots<R> {
+    using value_type = stored_t<R>;
+    struct alignas(value_type) cell {
+        std::byte bytes[sizeof(value_type)];
+    };
+
+public:
+    explicit result_slots(std::size_t n) : size_(n), cells_(new cell[std::is_void_v<R> ? 0 : n]) {}
+    result_slots(result_slots const&) = delete;
+    result_slots& operator=(result_slots const&) = delete;
+    ~result_slots() { delete[] failures_.load(); }
+
+    /// Throws std::bad_alloc for a failure; then nothing is put.
+    void put(std::size_t i, outcome<R> result) {
+        if (!result) {
+            auto* failures = failures_.load();
+            if (!failures) failures_.store(failures = new std::exception_ptr[size_]);
+            failures[i] = result.error();
+        } else if constexpr (!std::is_void_v<R>) {
+            ::new (static_cast<void*>(cells_.get() + i)) R(*std::move(result));
+        }
+    }
+    outcome<R> take(std::size_t i) {
+        if (auto* const failures = failures_.load(); failures && failures[i]) {
+            return outcome<R>(std::exchange(failures[i], nullptr));
+        }
+        if constexpr (std::is_void_v<R>) {
+            return outcome<void>();
+        } else {
+            return outcome<R>(R(values()[i]));
+        }
+    }
+
+    /// n values from their bytes.
+    void put_values(std::size_t i, std::byte const* from, std::size_t n) noexcept {
+        if constexpr (!std::is_void_v<R>) {
+            if (n != 0) std::memcpy(static_cast<void*>(cells_.get() + i), from, n * sizeof(R));
+        }
+    }
+    bool any_failed() const noexcept { return failures_.load() != nullptr; }
+    value_type const* values() const noexcept {
+        return std::launder(reinterpret_cast<value_type const*>(cells_.get()));
+    }
+
+private:
+    std::size_t const size_;
+    std::unique_ptr<cell[]> cells_;
+    std::atomic<std::exception_ptr*> failures_{nullptr};  // each is the worker's or the reader's
+};
+
 // Protocol [chunk]
 //
 //   slots[0, ready)  results, the reader's to take
@@ -78,20 +157,28 @@ private:
 template <class R>
 struct chunk_results {
     chunk_results(std::size_t f, std::size_t n)
-        : first(f), size(n), slots(std::make_unique<std::optional<outcome<R>>[]>(n)) {}
+        : first(f), size(n), slots(std::make_unique<result_slots<R>>(n)) {}
 
     bool ready_at(std::size_t i) const noexcept { return i < ready.load(); }
     bool exhausted() const noexcept { return taken == size; }
-    outcome<R> take() {
-        auto& slot = slots[taken++];
-        outcome<R> result = std::move(*slot);
-        slot.reset();
-        return result;
+    outcome<R> take() { return slots->take(taken++); }
+    /// Takes all values that are ready, unless something has failed; how many.
+    std::size_t take_values(std::vector<stored_t<R>>& to) {
+        if constexpr (plain_result<R>) {
+            auto const until = ready.load();  // before the look at failures: none is in front of it
+            if (slots->any_failed()) return 0;
+            auto const values = slots->values();
+            auto const from = std::exchange(taken, until);
+            if (!std::is_void_v<R>) to.insert(to.end(), values + from, values + taken);
+            return taken - from;
+        } else {
+            return 0;
+        }
     }
 
     std::size_t const first;
     std::size_t const size;
-    std::unique_ptr<std::optional<outcome<R>>[]> slots;
+    std::unique_ptr<result_slots<R>> slots;
     std::atomic<std::size_t> ready{0};
     std::size_t taken = 0;  // the reader's
 };

@@ -171,9 +171,10 @@ std::size_t plain_map_stream<R>::work(chunk& part) {
         context.position = item_position{part.first + i};
         context.attempt = 1;
         tally::add(counts.started, 1);
-        auto& slot = part.slots[i];
-        slot.emplace(run_item(part, i));
-        tally::add(*slot ? counts.completed : counts.failed, 1);
+        auto result = run_item(part, i);
+        bool const completed = result.has_value();
+        part.slots->put(i, std::move(result));
+        tally::add(completed ? counts.completed : counts.failed, 1);
         if (context.hooks) forget_source(context);
         if (i + 1 == part.size) this->tuner().measured(part.size, steady_clock::now() - began);
         chaos_point();

@@ -84,8 +84,9 @@ class chunk_queue {
     using owner = std::unique_ptr<map_chunk<R>>;
 
 public:
-    auto begin() noexcept { return chunks_.begin() + static_cast<std::ptrdiff_t>(first_); }
-    auto end() noexcept { return chunks_.end(); }
+    using iterator = typename std::vector<owner>::iterator;
+    iterator begin() noexcept { return chunks_.begin() + static_cast<std::ptrdiff_t>(first_); }
+    iterator end() noexcept { return chunks_.end(); }
     bool empty() const noexcept { return size() == 0; }
     std::size_t size() const noexcept { return chunks_.size() - first_; }
     map_chunk<R>& front() noexcept { return *chunks_[first_]; }
@@ -171,6 +172,8 @@ protected:
     virtual void wait_for(state& job) noexcept { wait_ended(job); }
     /// The input's length where any position can be read by anybody, else nothing.
     virtual std::optional<std::size_t> length() const noexcept { return std::nullopt; }
+    /// How many inputs have not been issued, as far as that is known.
+    virtual std::size_t known_left() const noexcept { return 0; }
     /// Runs all positions from `first` on as a loop.
     virtual void run_rest(loop_options const&, result_buffer<stored_t<R>>&) {}
 
@@ -209,6 +212,8 @@ private:
     bool wait_until(Done&& done, state* target);
     template <class Iterator>
     item take(Iterator from);
+    void take_values(std::vector<stored_t<R>>& to);
+    void leave_if_exhausted(typename chunk_list::iterator from);
     item give_up(chunk const& at, std::exception_ptr problem);
     std::exception_ptr late() const;
     static std::exception_ptr lost(state& s);
@@ -286,9 +291,11 @@ std::vector<stored_t<R>> map_stream<R>::collect() {
     auto const all = length();
     if (all && options_.window == 0 && !source_ended_) return collect_by_loop(*all);
     std::vector<stored_t<R>> values;
+    if (!std::is_void_v<R>) values.reserve(issued_ - consumed_ + known_left());
     while (auto next = next_in_order()) {
         auto result = checked(std::move(next->second));
         if constexpr (!std::is_void_v<R>) values.push_back(*std::move(result));
+        take_values(values);
     }
     return values;
 }
@@ -407,11 +414,23 @@ auto map_stream<R>::take(Iterator from) -> item {
     auto const position = part.first + part.taken;
     item taken(position, part.take());
     ++consumed_;
-    if (part.exhausted()) {
-        leaving_.make_room();
-        leaving_.push_back(chunks_.take(from));
-    }
+    leave_if_exhausted(from);
     return taken;
+}
+
+/// What else the first chunk has by now, at once.
+template <class R>
+void map_stream<R>::take_values(std::vector<stored_t<R>>& to) {
+    if (chunks_.empty()) return;
+    consumed_ += chunks_.front().take_values(to);
+    leave_if_exhausted(chunks_.begin());
+}
+
+template <class R>
+void map_stream<R>::leave_if_exhausted(typename chunk_list::iterator from) {
+    if (!(*from)->exhausted()) return;
+    leaving_.make_room();
+    leaving_.push_back(chunks_.take(from));
 }
 
 template <class R>
