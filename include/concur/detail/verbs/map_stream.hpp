@@ -291,7 +291,11 @@ std::vector<stored_t<R>> map_stream<R>::collect() {
     auto const all = length();
     if (all && options_.window == 0 && !source_ended_) return collect_by_loop(*all);
     std::vector<stored_t<R>> values;
-    if (!std::is_void_v<R>) values.reserve(issued_ - consumed_ + known_left());
+    if constexpr (!std::is_void_v<R>) {
+        // Not more, for an item may fail long before the end of an absurdly long range.
+        constexpr auto most = (std::size_t{64} << 20) / sizeof(stored_t<R>);
+        values.reserve(std::min(issued_ - consumed_ + known_left(), most));
+    }
     while (auto next = next_in_order()) {
         auto result = checked(std::move(next->second));
         if constexpr (!std::is_void_v<R>) values.push_back(*std::move(result));
