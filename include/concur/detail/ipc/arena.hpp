@@ -187,13 +187,14 @@ private:
 // Invariant  the list only grows by one block (CAS, any thread of any process) or is taken whole
 //            (exchange, the worker): no removal in the middle, so no ABA.
 // Order      give back: header before returned (release), with collect() (acquire): so whoever
-//            read the block has done so before it is used again.
+//            read the block has done so before it is used again. next is atomic for
+//            ThreadSanitizer only, which does not see the worker between two givers of a block.
 // Death      of the worker: its books are gone, blocks that the pool still reads are not. The
 //            successor gets another region; the pool frees the old one when it has given back
 //            every block of it. Of a giver between two steps: one block is not used again.
 struct alignas(cache_line) reply_block_header {
-    std::uint64_t next;   // offset of the block that was returned before
-    std::uint64_t bytes;  // of the block, with this header
+    std::atomic<std::uint64_t> next;  // offset of the block that was returned before
+    std::uint64_t bytes;              // of the block, with this header
 };
 
 struct alignas(cache_line) reply_region_header {
@@ -211,7 +212,7 @@ inline void give_back_reply(std::byte* region, std::uint64_t offset) noexcept {
     auto& header = *reinterpret_cast<reply_block_header*>(region + block);
     auto newest = list.load(std::memory_order_relaxed);  // [returns] CAS validates
     do {
-        header.next = newest;
+        header.next.store(newest, std::memory_order_relaxed);  // [returns] before the CAS
         chaos_point();
     } while (!list.compare_exchange_weak(newest, block,
                                          std::memory_order_release,  // [returns] with collect()
@@ -255,7 +256,7 @@ private:
         if (list.load(std::memory_order_relaxed) == 0) return;     // [returns] only a hint
         auto block = list.exchange(0, std::memory_order_acquire);  // [returns] give_back_reply()
         while (block != 0) {
-            auto const before = header_of(block).next;
+            auto const before = header_of(block).next.load(std::memory_order_relaxed);  // [returns]
             release(block);
             block = before;
         }
