@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <future>
 #include <stdexcept>
 #include <string>
@@ -176,6 +177,45 @@ TEST_CASE("bell: a task that closes all descriptors of its worker still wakes th
         });
         CHECK(f.get() == 10);
     }
+}
+
+TEST_CASE("bell: a ring that cannot wake the loop is heard for those that come after it") {
+    const nothing_left guard;
+    concur::process_pool pool({.workers = 2});
+    concur::event_loop loop;
+    for (int round = 0; round != 3; ++round) {
+        auto f = loop.submit([&]() -> task<int> {
+            std::vector<concur::future<int>> closed;
+            for (int i = 0; i != 8; ++i) closed.push_back(pool.submit(closes_all));
+            auto first = pool.submit(slow, 10);  // nobody waits for it
+            auto second = pool.submit(slow, 60);
+            co_return co_await std::move(second);
+        });
+        eventually([&] { return f.done(); });  // get() would call for attention
+        CHECK(f.get() == 60);
+    }
+}
+
+TEST_CASE("bell: a loop that may not listen sleeps nevertheless") {
+    const nothing_left guard;
+    concur::process_pool pool({.workers = 2, .max_tasks_per_worker = 2});
+    concur::event_loop loop;
+    const auto clock_of_loop = [] {
+        timespec now{};
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    };
+    const auto before = loop.submit(clock_of_loop).get();
+    auto f = loop.submit([&]() -> task<int> { co_return co_await pool.submit(slow, 600); });
+    // It calls for attention, and the end of each worker signals the event.
+    std::thread waits([&] {
+        for (int i = 0; i != 6; ++i) pool.submit(slow, 1).get();
+        pool.wait_idle();
+    });
+    CHECK(f.get() == 600);
+    waits.join();
+    const auto spent = loop.submit(clock_of_loop).get() - before;
+    CHECK(spent < 300ms);
 }
 
 TEST_CASE("bell: nothing is written into a file that a task opens instead of what it closed") {

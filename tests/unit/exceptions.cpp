@@ -253,6 +253,20 @@ TEST_CASE("exceptions: groups in groups are cut at a depth, and broken bytes do 
     }
     CHECK(text_of(arrived) == "(no more than 64 nested exceptions cross)");
 
+    // The same error many times over is not written 2^40 times.
+    auto many = std::make_exception_ptr(std::runtime_error("one"));
+    for (int i = 0; i != 40; ++i)
+        many = std::make_exception_ptr(concur::task_group_error("two", {many, many}));
+    auto const bytes = encode_exception(many);
+    CHECK(bytes.size() < 10'000'000);
+    as<concur::task_group_error>(decode_exception(bytes, worker),
+                                 [](auto const& e) { CHECK_FALSE(e.errors().empty()); });
+    as<concur::task_group_error>(
+        sent(concur::task_group_error("none", {nullptr})), [](auto const& e) {
+            REQUIRE(e.errors().size() == 1);
+            CHECK(text_of(e.errors()[0]) == "the task failed without an exception");
+        });
+
     auto const whole = encode_exception(std::make_exception_ptr(concur::task_group_error(
         "two", {std::make_exception_ptr(1), std::make_exception_ptr(std::bad_alloc())})));
     for (std::size_t size = 1; size < whole.size(); ++size) {

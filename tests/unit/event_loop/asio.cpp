@@ -266,6 +266,35 @@ TEST_CASE("asio: a blocking wait inside of a handler sees what that handler has 
     CHECK(loop.submit([] { return 2; }).get() == 2);
 }
 
+TEST_CASE("asio: and what the coroutines post that run while it waits") {
+    const watchdog guard;
+    event_loop loop;
+    int started = 0;
+    int ended = 0;
+    const auto item = [&](int) -> task<void> {
+        ++started;
+        bool cancelled = false;
+        try {
+            co_await concur::sleep_for(1h);
+        } catch (const concur::task_cancelled&) {
+            cancelled = true;
+        }
+        if (!cancelled) co_return;
+        for (int i = 0; i != 3; ++i) co_await asio::post(loop.context(), asio::deferred);
+        ++ended;
+    };
+    auto f = loop.submit([&]() -> task<int> {
+        const std::vector<int> items{1, 2};
+        {
+            auto results = loop.map(item, items);
+            while (started < 2) co_await concur::yield();
+            co_await asio::post(loop.context(), asio::deferred);
+        }  // waits for both, in a handler
+        co_return ended;
+    });
+    CHECK(f.get() == 2);
+}
+
 TEST_CASE("asio: the user's stop() is survived, asleep, busy and at the end") {
     const watchdog guard;
     event_loop loop;

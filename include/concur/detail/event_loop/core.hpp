@@ -125,9 +125,11 @@ public:
     /// Runs the loop from inside one of its own coroutines until `over()`.
     template <class Over>
     void run_until(Over&& over) {
-        poll_io();  // what the handler under way has posted: run() inside of it does not see that
         while (!over()) {
             work();
+            // In a handler: a run() inside of it does not see what was posted by what it has
+            // called.
+            poll_io();
             if (!over()) rest();
         }
         // Inside a handler: the run() that called it would not know of what has come meanwhile.

@@ -24,8 +24,8 @@ namespace concur::inline v0::detail {
 //
 // Invariant  while the loop is awake, it reads what has come once a turn. While it sleeps, each
 //            reply is read by somebody: it listens, and looked once more after it had said so
-//            [doorbell]; or the executor's own thread reads, or who took the bell away [lead], and
-//            wakes the loop as any other thread does [loop].
+//            [doorbell]; or the executor's own thread reads (after the callback that it may be in),
+//            or who took the bell away [lead], and wakes the loop as any other thread does [loop].
 // Others     that wait for the same executor never wait for the loop, which may be in a long
 //            coroutine: they read themselves, or take the bell away [lead].
 // Death      of a worker, or of what the task needs: the executor's own thread finds out, whoever
@@ -60,7 +60,7 @@ public:
         if (--place->waits != 0) return;
         stop_listening(*place);
         place->event.reset();  // drops what is armed
-        place->armed = false;
+        place->armed = place->woken = false;
         std::exchange(place->core, nullptr)->release();
         --used_;
     }
@@ -82,12 +82,13 @@ public:
         for (auto& e : entries_) {
             if (!e.core) continue;
             stop_listening(e);  // inside a handler of a sleep that is under way
+            // Not armed before: if nobody listens, then nobody takes the event back.
+            e.listens = e.core->listen(this);
+            if (!e.listens) continue;
             arm(e, io);
-            if (e.armed) {
-                e.listens = e.core->listen(this);
-            } else {
-                e.core->attend();
-            }
+            if (e.armed) continue;
+            stop_listening(e);
+            e.core->attend();
         }
     }
     /// It does not sleep any more.

@@ -27,7 +27,8 @@ namespace concur::inline v0::detail {
 // Death      of a sleeper: asleep stays, one useless system call of the next ringer clears it.
 //            Of a ringer between the exchange and the wake-up: its change is there, but nobody is
 //            told, of this change nor of later ones. So the sleeper also watches the life of whom
-//            it waits for (death.hpp), or somebody else does, who calls rouse() then.
+//            it waits for (death.hpp), or somebody else does, who calls rouse() then. The same
+//            holds where ring() says that it could not wake anybody.
 //            (Stopped there by a debugger: the sleeper is told when it goes on.)
 // Users      one sleeper at a time (lead.hpp), any number of ringers.
 // Model      tests/model/doorbell.pml

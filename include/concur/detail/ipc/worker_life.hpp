@@ -35,6 +35,7 @@ CONCUR_API inline int inherited_event = -1;
 inline void inherit(int parcels, int event) noexcept {
     inherited_parcels = parcels;
     if (parcels >= 0) fcntl(parcels, F_SETFD, FD_CLOEXEC);
+    inherited_event = -1;
     if (event < 0) return;
     // High up: a task may close all descriptors and open its own, which get the lowest numbers, and
     // nothing must be written into those. There may be no number so high: then it goes without.

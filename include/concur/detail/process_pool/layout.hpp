@@ -27,8 +27,8 @@ struct module_entry {
 //   who        writes
 //   pool       modules (before modules_known), limits, stop_call, the calls in the rings
 //   worker     started_at, progress, reply_block, over_limit, awake, the replies; the control
-//              word once, when its death sensor can be watched; parcels_wait, and the control
-//              word after it, and where it could not wake who listens
+//              word once, when its death sensor can be watched; parcels_wait, unheard, and the
+//              control word after them
 //   nursery    life, and the control word after it
 //
 // Invariant  there is no lock, and nobody waits for a worker without watching its death sensor: a
@@ -47,8 +47,9 @@ struct pool_memory {
     std::uint64_t reply_bytes;                       ///< of each worker's arena
     std::uint64_t memory_limit;                      ///< resident bytes; 0: none
     std::atomic<std::uint32_t> parcels_wait;         ///< a worker found the socket full
-    std::int32_t most_awake;                         ///< while more are, none polls
-    char name[12];                                   ///< its beginning, for the workers' names
+    std::atomic<std::uint32_t> unheard;  ///< a worker rang, and could not wake who listens
+    std::int32_t most_awake;             ///< while more are, none polls
+    char name[12];                       ///< its beginning, for the workers' names
     std::atomic<std::uint32_t> modules_known;
     module_entry modules[most_modules];
 };

@@ -73,6 +73,7 @@ inline time_point process_core::tend() noexcept {
     }
     auto& pool = view_.pool();
     if (pool.parcels_wait.load() != 0 && pool.parcels_wait.exchange(0) != 0) parcels_.receive();
+    if (pool.unheard.load() != 0 && pool.unheard.exchange(0) != 0) pool.bell.rouse(event_.get());
     while (progress_for_sure()) {
     }
     // What came back from dead workers meanwhile.

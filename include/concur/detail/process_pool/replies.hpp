@@ -323,7 +323,7 @@ inline bool process_core::listen(void const* who) noexcept {
 }
 
 inline void process_core::stop_listening(void const* who, bool woken) noexcept {
-    if (!lead_.stop_listening(view_.pool().bell, who, woken, event_.get())) return;
+    if (inert() || !lead_.stop_listening(view_.pool().bell, who, woken, event_.get())) return;
     if (attention_.load() != none) wake_manager();
 }
 

@@ -349,7 +349,10 @@ inline bool far_worker::serve(call_slot const& slot) {
     if (__fpending(stdout) != 0) std::fflush(stdout);
     if (view_.pool().memory_limit != 0) check_memory();
     call.send(chunk, chunk ? steady_clock::now() - began : duration());
-    if (!view_.pool().bell.ring(inherited_event)) alert_manager();
+    if (!view_.pool().bell.ring(inherited_event)) {
+        view_.pool().unheard.store(1);
+        alert_manager();
+    }
     return !call.failed();
 }
 

@@ -75,12 +75,22 @@ inline std::error_category const& category_of_name(std::string const& name) {
     return *distant;
 }
 
-// An exception in another one, `depth` levels down; further below.
-std::string encode_inner(std::exception_ptr const& problem, int depth);
+/// How much is encoded of exceptions in exceptions.
+struct exception_budget {
+    int depth;
+    int* left;  ///< in all: groups may hold the same one many times
+
+    exception_budget deeper() const noexcept { return {depth + 1, left}; }
+};
+inline constexpr int most_exceptions = 10'000;
+
+// An exception in another one; further below.
+std::string encode_inner(std::exception_ptr const& problem, exception_budget budget);
 std::exception_ptr decode_inner(std::string_view bytes, int pid, int depth) noexcept;
 
 /// The fields of the known types that have some; their serialize, so to say.
-inline void write_known_fields(std::exception const& problem, field_writer& fields, int depth) {
+inline void write_known_fields(std::exception const& problem, field_writer& fields,
+                               exception_budget budget) {
     if (auto const* system = dynamic_cast<std::system_error const*>(&problem)) {
         fields(system->code().value(), std::string(system->code().category().name()));
     } else if (auto const* future = dynamic_cast<std::future_error const*>(&problem)) {
@@ -88,7 +98,10 @@ inline void write_known_fields(std::exception const& problem, field_writer& fiel
     } else if (auto const* lost = dynamic_cast<worker_lost const*>(&problem)) {
         fields(lost->pid(), lost->signal(), lost->exit_code());
     } else if (auto const* group = dynamic_cast<task_group_error const*>(&problem)) {
-        for (auto const& one : group->errors()) fields(encode_inner(one, depth + 1));
+        for (auto const& one : group->errors()) {
+            if (*budget.left < 0) break;  // the last one said so
+            fields(encode_inner(one, budget.deeper()));
+        }
     }
 }
 
@@ -299,7 +312,7 @@ inline void describe_registered(exception_record& record, std::exception const& 
     }
 }
 
-inline exception_record describe_exception(std::exception const& problem, int depth) {
+inline exception_record describe_exception(std::exception const& problem, exception_budget budget) {
     exception_record record;
     record.message = shortened(problem.what());
     auto place = known_exceptions::place_of(typeid(problem));
@@ -317,7 +330,7 @@ inline exception_record describe_exception(std::exception const& problem, int de
     }
     record.place = static_cast<std::uint8_t>(place);
     field_writer fields;
-    write_known_fields(problem, fields, depth);
+    write_known_fields(problem, fields, budget);
     record.known_fields = fields.bytes();
     return record;
 }
@@ -333,20 +346,26 @@ inline exception_record describe_foreign(std::string message = {}) {
     return record;
 }
 
-inline void write_with_nested(field_writer& out, std::exception_ptr const& problem, int depth) {
+inline void write_with_nested(field_writer& out, std::exception_ptr const& problem,
+                              exception_budget budget) {
     exception_record record;
     std::exception_ptr inner;
     auto const look_inside = [&](std::nested_exception const* holder) {
         if (holder) inner = holder->nested_ptr();
     };
-    if (depth > deepest_nested_exception) {
-        record.type_name = "unknown";
-        record.message = text("(no more than %d nested exceptions cross)", depth - 1);
+    record.type_name = "unknown";
+    if (!problem) {
+        record.type_name = "none";
+        record.message = "the task failed without an exception";
+    } else if (budget.depth > deepest_nested_exception) {
+        record.message = text("(no more than %d nested exceptions cross)", budget.depth - 1);
+    } else if (--*budget.left < 0) {
+        record.message = text("(no more than %d exceptions cross in one)", most_exceptions);
     } else {
         try {
             std::rethrow_exception(problem);
         } catch (std::exception const& caught) {
-            record = describe_exception(caught, depth);
+            record = describe_exception(caught, budget);
             look_inside(dynamic_cast<std::nested_exception const*>(&caught));
         } catch (std::nested_exception const& caught) {
             record = describe_foreign();
@@ -361,12 +380,12 @@ inline void write_with_nested(field_writer& out, std::exception_ptr const& probl
     }
     record.nested = inner != nullptr;
     record.serialize(out);
-    if (inner) write_with_nested(out, inner, depth + 1);
+    if (inner) write_with_nested(out, inner, budget.deeper());
 }
 
-inline std::string encode_inner(std::exception_ptr const& problem, int depth) {
+inline std::string encode_inner(std::exception_ptr const& problem, exception_budget budget) {
     field_writer out;
-    write_with_nested(out, problem, depth);
+    write_with_nested(out, problem, budget);
     return out.bytes();
 }
 
@@ -374,17 +393,10 @@ inline std::string encode_inner(std::exception_ptr const& problem, int depth) {
 /// Throws   std::bad_alloc. The caller may then send no bytes at all: those arrive as
 /// std::bad_alloc.
 inline std::vector<std::byte> encode_exception(std::exception_ptr const& problem) {
-    field_writer out;
-    if (problem) {
-        write_with_nested(out, problem, 0);
-    } else {
-        exception_record record;
-        record.type_name = "none";
-        record.message = "the task failed without an exception";
-        record.serialize(out);
-    }
-    auto const* const bytes = reinterpret_cast<std::byte const*>(out.bytes().data());
-    return {bytes, bytes + out.bytes().size()};
+    int left = most_exceptions;
+    auto const whole = encode_inner(problem, {0, &left});
+    auto const* const bytes = reinterpret_cast<std::byte const*>(whole.data());
+    return {bytes, bytes + whole.size()};
 }
 
 /// What `raise` throws. When that is not the exception itself but why it cannot be made, then a

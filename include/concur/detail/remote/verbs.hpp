@@ -71,8 +71,8 @@ private:
         constexpr std::size_t most = 1024;
         auto const length = size / most + (size % most != 0 ? 1 : 0);
         std::vector<leaf> leaves;
-        for (std::size_t first = 0; first < size; first += length) {
-            auto const n = std::min(length, size - first);
+        for (std::size_t first = 0, n = 0; first != size; first += n) {
+            n = std::min(length, size - first);
             if constexpr (counts_up<kept>) {
                 leaves.push_back({first, n, *from});
                 from += static_cast<std::iter_difference_t<Iterator>>(n);

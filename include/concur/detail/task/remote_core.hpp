@@ -34,7 +34,7 @@ public:
     /// Readable when replies have come while somebody listens; negative: there is no such thing.
     virtual int reply_event() const noexcept = 0;
     /// `who` is about to sleep until reply_event() is readable, among other things. True: what has
-    /// come already was read; until stop_listening(). False: attend() instead.
+    /// come already was read; until stop_listening(). False: it has called attend() instead.
     virtual bool listen(void const* who) noexcept = 0;
     virtual void stop_listening(void const* who, bool woken) noexcept = 0;
     /// Calls foreign waiters later, on a thread of its own.

@@ -93,7 +93,8 @@ private:
     std::unique_ptr<std::optional<outcome<R>>[]> slots_;
 };
 
-/// What failed stands apart, in memory that is asked for when something does.
+/// What failed stands apart, in memory that is asked for when something does. If there is none,
+/// then everything from there on fails likewise.
 template <plain_result R>
 class result_slots<R> {
     using value_type = stored_t<R>;
@@ -102,22 +103,30 @@ class result_slots<R> {
     };
 
 public:
-    explicit result_slots(std::size_t n) : size_(n), cells_(new cell[std::is_void_v<R> ? 0 : n]) {}
+    explicit result_slots(std::size_t n)
+        : size_(n), cells_(new cell[std::is_void_v<R> ? 0 : n]), lost_from_(n) {}
     result_slots(result_slots const&) = delete;
     result_slots& operator=(result_slots const&) = delete;
     ~result_slots() { delete[] failures_.load(); }
 
-    /// Throws std::bad_alloc for a failure; then nothing is put.
-    void put(std::size_t i, outcome<R> result) {
+    void put(std::size_t i, outcome<R> result) noexcept {
         if (!result) {
             auto* failures = failures_.load();
-            if (!failures) failures_.store(failures = new std::exception_ptr[size_]);
-            failures[i] = result.error();
+            if (!failures) {
+                failures_.store(failures = new (std::nothrow) std::exception_ptr[size_]);
+            }
+            if (failures) {
+                failures[i] = result.error();
+            } else if (i < lost_from_.load()) {
+                lost_ = result.error();
+                lost_from_.store(i);
+            }
         } else if constexpr (!std::is_void_v<R>) {
             ::new (static_cast<void*>(cells_.get() + i)) R(*std::move(result));
         }
     }
     outcome<R> take(std::size_t i) {
+        if (i >= lost_from_.load()) return outcome<R>(lost_);
         if (auto* const failures = failures_.load(); failures && failures[i]) {
             return outcome<R>(std::exchange(failures[i], nullptr));
         }
@@ -134,7 +143,9 @@ public:
             if (n != 0) std::memcpy(static_cast<void*>(cells_.get() + i), from, n * sizeof(R));
         }
     }
-    bool any_failed() const noexcept { return failures_.load() != nullptr; }
+    bool any_failed() const noexcept {
+        return failures_.load() != nullptr || lost_from_.load() != size_;
+    }
     value_type const* values() const noexcept {
         return std::launder(reinterpret_cast<value_type const*>(cells_.get()));
     }
@@ -143,6 +154,8 @@ private:
     std::size_t const size_;
     std::unique_ptr<cell[]> cells_;
     std::atomic<std::exception_ptr*> failures_{nullptr};  // each is the worker's or the reader's
+    std::exception_ptr lost_;
+    std::atomic<std::size_t> lost_from_;
 };
 
 // Protocol [chunk]
@@ -168,9 +181,8 @@ struct chunk_results {
             auto const until = ready.load();  // before the look at failures: none is in front of it
             if (slots->any_failed()) return 0;
             auto const values = slots->values();
-            auto const from = std::exchange(taken, until);
-            if (!std::is_void_v<R>) to.insert(to.end(), values + from, values + taken);
-            return taken - from;
+            if (!std::is_void_v<R>) to.insert(to.end(), values + taken, values + until);
+            return until - std::exchange(taken, until);
         } else {
             return 0;
         }
