@@ -168,12 +168,14 @@ TEST_CASE("remote: a large result is not decoded by the loop's thread") {
     process_pool pool({.workers = 1});
     auto f = loop.submit([&]() -> task<bool> {
         const auto here = std::this_thread::get_id();
+        const std::size_t mega = 1u << 20;
+        const std::size_t ten = 10;
         bool elsewhere = true;
         for (int i = 0; i != 20; ++i) {
-            const auto large = co_await pool.submit(many, std::size_t{1} << 20);
-            elsewhere = elsewhere && large.numbers.size() == 1u << 20 && large.by != here;
-            const auto small = co_await pool.submit(many, std::size_t{10});
-            elsewhere = elsewhere && small.numbers.size() == 10;
+            const auto large = co_await pool.submit(many, mega);
+            elsewhere = elsewhere && large.numbers.size() == mega && large.by != here;
+            const auto small = co_await pool.submit(many, ten);
+            elsewhere = elsewhere && small.numbers.size() == ten;
         }
         co_return elsewhere;
     });
