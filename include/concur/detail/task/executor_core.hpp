@@ -256,8 +256,18 @@ inline void report_current(executor_core const* core) noexcept {
 }
 
 /// Throws in a child of fork() when the task can never be done there.
+// The executor is only there for certain while the lock is held and the state is not done: whoever
+// decides it passes the lock before it lets go of the executor.
 inline void require_reachable(state& task) {
-    if (!task.done() && task.owner && task.owner->inert()) {
+    if (!forked_since(0) || !task.owner) return;
+    bool unreachable = false;
+    if (task.lock_unless_done()) {
+        unreachable = task.owner->inert();
+        task.unlock();
+    } else {
+        unreachable = !task.done();  // locked for ever, by a thread that is not here
+    }
+    if (unreachable) {
         throw broken_executor("this future belongs to an executor that was made before a fork()");
     }
 }
@@ -277,7 +287,8 @@ inline bool cancel_task(state& task) noexcept {
     }
     if (core) {
         core->count_unrun(task.ops->tasks, unrun::cancelled);
-        if (task.ops->attend) {  // see pass_lock()
+        // See pass_lock() and require_reachable(): nobody locks it from now on to look at `core`.
+        if (task.ops->attend || (task.look() & list_locked)) {
             task.lock();
             task.unlock();
         }
