@@ -88,10 +88,10 @@ inline void loop_core::poll_io() noexcept {
 
 /// Coroutines await tasks of other processes: this thread reads the replies.
 inline void loop_core::rest_awaiting_replies() noexcept {
-    int looks = remote_.moment_lasts() ? 32 : 1;
-    bool const sleeps = looks == 1;
+    bool const stays_awake = remote_.moment_lasts();
+    int looks = stays_awake ? 32 : 1;
     while (looks-- != 0 && !remote_.look() && !any_work()) cpu_relax();
-    sleeps && !any_work() ? sleep() : poll_io();
+    stays_awake || any_work() ? poll_io() : sleep();
 }
 
 inline void loop_core::sleep() noexcept {

@@ -309,8 +309,8 @@ inline void process_core::lead(state& task, time_point deadline) {
     if (attention_.load() != none) wake_manager();
 }
 
-/// An event loop is about to sleep. Who reads for others as well is not an event loop, which may be
-/// in foreign code for long.
+/// An event loop is about to sleep. Where others wait too, it leaves the reading to the pool's
+/// thread, for it may be in foreign code for long.
 inline bool process_core::listen(void const* who) noexcept {
     if (inert() || !event_ || attention_.load() == somebody_waits ||
         !lead_.listen(view_.pool().bell, who)) {

@@ -255,6 +255,13 @@ inline void report_current(executor_core const* core) noexcept {
     error_sink::report(core, std::current_exception());
 }
 
+/// Before the executor of a task is let go that was decided without publish(): whoever holds the
+/// lock to look at the executor, or to take a reference to it as held_core does, gets that far.
+inline void pass_lock(state& task) noexcept {
+    task.lock();
+    task.unlock();
+}
+
 /// Throws in a child of fork() when the task can never be done there.
 // The executor is only there for certain while the lock is held and the state is not done: whoever
 // decides it passes the lock before it lets go of the executor.
@@ -287,11 +294,8 @@ inline bool cancel_task(state& task) noexcept {
     }
     if (core) {
         core->count_unrun(task.ops->tasks, unrun::cancelled);
-        // See pass_lock() and require_reachable(): nobody locks it from now on to look at `core`.
-        if (task.ops->attend || (task.look() & list_locked)) {
-            task.lock();
-            task.unlock();
-        }
+        // Nobody locks it from now on to look at the executor.
+        if (task.ops->attend || (task.look() & list_locked)) pass_lock(task);
         core->retire_unrun();
     }
     // Last, for callbacks may wait until the executor is idle. It may be gone: they do not need it.

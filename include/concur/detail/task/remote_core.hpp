@@ -58,13 +58,6 @@ protected:
 /// Set on an executor's own thread.
 CONCUR_API inline constinit thread_local remote_core* this_thread_manages = nullptr;
 
-/// Before the executor of a task is let go that was decided without publish(): whoever is between
-/// the lock and the reference that held_core takes gets that far.
-inline void pass_lock(state& task) noexcept {
-    task.lock();
-    task.unlock();
-}
-
 /// The executor of a remote task, kept alive while this is; null when the task is done.
 // The core outlives its tasks, and whoever completes one waits for the state's lock to tell the
 // waiters before it lets go of the core: so with the lock held, a state that is not done has one.
